@@ -1,0 +1,1 @@
+//! VP8: the frame header (RFC 6386 section 9.1).

@@ -1,0 +1,139 @@
+//! Encoders: pictures and sound in, encoded frames out. One file per backend. Depends on
+//! [`crate::frame`] and [`crate::codec`].
+
+use crate::codec::Codec;
+use crate::frame::{AudioFrame, EncodedFrame, VideoFrame};
+
+/// A frame could not be encoded, or an encoder could not be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EncodeError {
+    /// No encoder for this codec is built in.
+    #[error("no encoder for {codec}{hint}")]
+    UnsupportedCodec {
+        /// The codec.
+        codec: Codec,
+        /// What to do about it, or empty.
+        hint: &'static str,
+    },
+    /// An option is out of the encoder's range.
+    #[error("{option} = {value} is out of range: {allowed}")]
+    OptionOutOfRange {
+        /// The option's name.
+        option: &'static str,
+        /// The value given.
+        value: String,
+        /// What is allowed.
+        allowed: &'static str,
+    },
+    /// A picture has another size than the encoder was made for.
+    #[error("the encoder takes {expected_width}x{expected_height} pictures, not {width}x{height}")]
+    WrongSize {
+        /// Width wanted.
+        expected_width: u32,
+        /// Height wanted.
+        expected_height: u32,
+        /// Width given.
+        width: u32,
+        /// Height given.
+        height: u32,
+    },
+    /// The encoder failed.
+    #[error("{codec} encoder: {reason}")]
+    Failed {
+        /// The codec.
+        codec: Codec,
+        /// What the encoder said.
+        reason: String,
+    },
+}
+
+/// Speed against quality.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Preset {
+    /// The least CPU.
+    #[default]
+    Ultrafast,
+    /// Between the two.
+    Medium,
+    /// The best picture at the bit rate.
+    Slow,
+}
+
+/// What a video encoder is asked for.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct VideoOptions {
+    /// Target bits a second. `None`: chosen from size and frame rate.
+    pub bit_rate: Option<u32>,
+    /// Expected frames a second, for rate control. Default 30.
+    pub frame_rate: f32,
+    /// Longest distance between keyframes in frames. Default 60.
+    pub gop_size: u32,
+    /// Speed against quality.
+    pub preset: Preset,
+}
+
+impl Default for VideoOptions {
+    fn default() -> Self {
+        Self {
+            bit_rate: None,
+            frame_rate: 30.0,
+            gop_size: 60,
+            preset: Preset::default(),
+        }
+    }
+}
+
+/// Turns the pictures of one track into encoded frames, one each, without delay.
+///
+/// A picture of another size than the one before starts a new sequence with a keyframe and new
+/// parameter sets.
+pub trait VideoEncoder: Send {
+    /// Encodes one picture. `Ok(None)`: rate control skipped it.
+    fn encode(
+        &mut self,
+        frame: &VideoFrame,
+        timestamp_us: i64,
+        force_keyframe: bool,
+    ) -> Result<Option<EncodedFrame>, EncodeError>;
+}
+
+/// What an audio encoder is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AudioOptions {
+    /// Target bits a second. Default 128 000.
+    pub bit_rate: u32,
+    /// Samples a second the encoder works at. Default 48 000.
+    pub sample_rate: u32,
+    /// Channels the encoder works with, 1 or 2. Default 2.
+    pub num_channels: u32,
+}
+
+impl Default for AudioOptions {
+    fn default() -> Self {
+        Self {
+            bit_rate: 128_000,
+            sample_rate: 48_000,
+            num_channels: 2,
+        }
+    }
+}
+
+/// Turns the sound of one track into encoded frames of the codec's own length. Input of another
+/// rate or channel count is converted.
+pub trait AudioEncoder: Send {
+    /// Takes sound and appends the frames that it completed to `out`. Frame times follow from the
+    /// time of the first sample and are counted in samples; a jump of the input's timestamps by
+    /// more than 100 ms forward is filled with silence.
+    fn encode(
+        &mut self,
+        frame: &AudioFrame,
+        out: &mut Vec<EncodedFrame>,
+    ) -> Result<(), EncodeError>;
+    /// Appends what is left, the last frame padded with silence.
+    fn flush(&mut self, out: &mut Vec<EncodedFrame>) -> Result<(), EncodeError>;
+    /// The codec's out-of-band configuration: the AudioSpecificConfig of AAC, the `OpusHead` of Opus.
+    fn codec_config(&self) -> bytes::Bytes;
+}

@@ -1,0 +1,15 @@
+//! What flows through the crate: encoded frames, decoded pictures, sound. Depends on
+//! [`crate::codec`]'s [`Codec`](crate::codec::Codec) alone.
+
+mod audio;
+mod encoded;
+mod rotation;
+mod video;
+
+pub use audio::AudioFrame;
+pub use encoded::{EncodedFrame, VideoSize};
+pub use rotation::VideoRotation;
+pub use video::{
+    ColorMatrix, ColorRange, ColorSpace, ConvertError, Plane, VideoFormat, VideoFrame,
+    VideoFrameEvent,
+};

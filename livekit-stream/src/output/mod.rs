@@ -1,0 +1,2 @@
+//! Where media goes: files, fMP4 chunks, RTMP servers. Depends on [`crate::mux`],
+//! [`crate::encode`], [`crate::decode`] and [`crate::rtmp`]; never on `room`.

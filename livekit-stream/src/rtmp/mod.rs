@@ -1,0 +1,1 @@
+//! The RTMP protocol without sockets (Adobe RTMP 1.0).
