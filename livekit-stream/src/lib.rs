@@ -6,8 +6,27 @@
 pub mod codec;
 pub mod decode;
 pub mod encode;
+mod fanout;
 pub mod frame;
 pub mod mux;
 pub mod output;
+mod room;
 pub mod rtmp;
 pub mod rtp;
+mod stream;
+
+// The public interface.
+pub use fanout::TrackStats;
+pub use frame::{
+    AudioFrame, ConvertError, EncodedFrame, VideoFormat, VideoFrame, VideoFrameEvent,
+    VideoRotation, VideoSize,
+};
+pub use room::{
+    ConnectError, DisconnectReason, ParticipantKind, RemoteAudioTrack, RemoteParticipant,
+    RemoteTrack, RemoteTrackPublication, RemoteVideoTrack, Room, RoomEvent, RoomEvents,
+    RoomOptions, SubscribeError, TokenOptions, TrackSource, WebRtcTrack, mint_token,
+};
+pub use stream::{
+    AudioStream, AudioStreamBuilder, EncodedStream, EncodedVideoStream, FrameSource, StreamError,
+    VideoStream, VideoStreamBuilder,
+};

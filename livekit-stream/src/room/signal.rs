@@ -1,0 +1,160 @@
+//! The signal connection: the one file that names LiveKit's signalling crate.
+
+use std::time::{Duration, SystemTime};
+
+use livekit_protocol as proto;
+use livekit_signaling::{SignalClient, SignalError, SignalOptions, SignalSdkOptions};
+use url::Url;
+
+use super::{ConnectError, token};
+
+pub(super) use livekit_protocol::signal_request::Message as Request;
+pub(super) use livekit_protocol::signal_response::Message as Response;
+
+/// The newest protocol whose every message this crate acts on: 16 and later make one peer
+/// connection for both directions.
+const PROTOCOL_VERSION: u32 = 15;
+
+/// What the signal connection tells.
+pub(super) enum Event {
+    /// A message from the server.
+    Message(Box<Response>),
+    /// The connection is lost.
+    Lost,
+}
+
+/// An open signal connection.
+#[derive(Debug)]
+pub(super) struct Signal {
+    client: SignalClient,
+}
+
+/// Events of an open signal connection.
+pub(super) struct Events {
+    events: livekit_signaling::SignalEvents,
+}
+
+impl Events {
+    pub(super) async fn next(&mut self) -> Event {
+        match self.events.recv().await {
+            Some(livekit_signaling::SignalEvent::Message(message)) => Event::Message(message),
+            Some(livekit_signaling::SignalEvent::Close(_)) | None => Event::Lost,
+        }
+    }
+}
+
+/// Connects and joins.
+pub(super) async fn connect(
+    url: &str,
+    token: &str,
+    auto_subscribe: bool,
+    timeout: Duration,
+) -> Result<(Signal, proto::JoinResponse, Events), ConnectError> {
+    let host = check_url(url)?;
+    if token.split('.').count() != 3 || !token.is_ascii() {
+        return Err(ConnectError::MalformedToken { reason: "it has not the three parts of a JWT" });
+    }
+    let mut sdk = SignalSdkOptions::default();
+    sdk.sdk_version = Some(env!("CARGO_PKG_VERSION").to_owned());
+    let mut options = SignalOptions::default();
+    options.auto_subscribe = auto_subscribe;
+    options.sdk_options = sdk;
+    options.connect_timeout = timeout;
+    options.region_failover = false;
+    options.protocol_version = PROTOCOL_VERSION;
+    // The default list asks for trailers on video frames, which would end up in every output.
+    options.client_capabilities = Vec::new();
+    let connecting = SignalClient::connect(url, token, options, None);
+    match tokio::time::timeout(timeout, connecting).await {
+        Ok(Ok((client, join, events))) => Ok((Signal { client }, join, Events { events })),
+        Ok(Err(error)) => Err(explain(error, host, token, timeout)),
+        Err(_) => Err(ConnectError::Timeout { host, after: timeout }),
+    }
+}
+
+impl Signal {
+    /// Sends a request; a connection that is down loses it.
+    pub(super) async fn send(&self, request: Request) {
+        self.client.send(request).await;
+    }
+
+    /// Tells the server that we leave, and closes the connection.
+    pub(super) async fn leave(&self) {
+        let leave = proto::LeaveRequest {
+            reason: proto::DisconnectReason::ClientInitiated as i32,
+            action: proto::leave_request::Action::Disconnect as i32,
+            ..proto::LeaveRequest::default()
+        };
+        self.client.send(Request::Leave(leave)).await;
+        self.client.close().await;
+    }
+
+    /// Closes the connection.
+    pub(super) async fn close(&self) {
+        self.client.close().await;
+    }
+}
+
+/// Host and port of a LiveKit URL.
+fn check_url(url: &str) -> Result<String, ConnectError> {
+    let shown = || url.split(['?', '#']).next().unwrap_or_default().to_owned();
+    let parsed = Url::parse(url)
+        .map_err(|error| ConnectError::InvalidUrl { url: shown(), reason: error.to_string() })?;
+    if !matches!(parsed.scheme(), "ws" | "wss" | "http" | "https") {
+        return Err(ConnectError::UnsupportedScheme { scheme: parsed.scheme().to_owned() });
+    }
+    let host = parsed.host_str().filter(|host| !host.is_empty()).ok_or_else(|| {
+        ConnectError::InvalidUrl { url: shown(), reason: "it names no host".to_owned() }
+    })?;
+    Ok(match parsed.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    })
+}
+
+fn explain(error: SignalError, host: String, token: &str, timeout: Duration) -> ConnectError {
+    let refused = |status: u16, text: String| {
+        let reason = text.trim().to_owned();
+        if matches!(status, 401 | 403) {
+            token::why_refused(token, SystemTime::now())
+                .unwrap_or(ConnectError::Unauthorized { host: host.clone(), reason })
+        } else {
+            ConnectError::Refused { host: host.clone(), reason: format!("{status} {reason}") }
+        }
+    };
+    match error {
+        SignalError::UrlParse(reason) => ConnectError::InvalidUrl { url: host, reason },
+        SignalError::TokenFormat => {
+            ConnectError::MalformedToken { reason: "it has invalid characters" }
+        }
+        SignalError::Client(status, text) | SignalError::Server(status, text) => {
+            refused(status.as_u16(), text)
+        }
+        SignalError::Handshake { status } => refused(status.as_u16(), String::new()),
+        SignalError::Timeout(_) => ConnectError::Timeout { host, after: timeout },
+        SignalError::Connection(reason) => ConnectError::Unreachable { host, reason },
+        other => ConnectError::Refused { host, reason: other.to_string() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_are_checked_before_anything_is_sent() {
+        assert_eq!(check_url("ws://127.0.0.1:7880"), Ok("127.0.0.1:7880".to_owned()));
+        assert_eq!(check_url("wss://example.org"), Ok("example.org".to_owned()));
+        assert!(matches!(check_url("example.org"), Err(ConnectError::InvalidUrl { .. })));
+        assert_eq!(
+            check_url("rtmp://example.org"),
+            Err(ConnectError::UnsupportedScheme { scheme: "rtmp".to_owned() })
+        );
+    }
+
+    #[test]
+    fn a_token_in_the_query_of_a_bad_url_is_not_shown() {
+        let error = check_url("ws://?access_token=secret").expect_err("no host");
+        assert!(!error.to_string().contains("secret"), "{error}");
+    }
+}

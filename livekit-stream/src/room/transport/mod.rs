@@ -1,0 +1,234 @@
+//! Peer connections: the one folder that names the WebRTC crate.
+
+mod interceptor;
+mod receive;
+mod runtime;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use livekit_protocol as proto;
+use rtc::interceptor::{NackGeneratorBuilder, ReceiverReportBuilder, Registry, Slot};
+use rtc::rtp_transceiver::rtp_sender::{RTCRtpHeaderExtensionCapability, RtpCodecKind};
+use tokio::sync::mpsc;
+use webrtc::media_stream::track_remote::TrackRemote;
+use webrtc::peer_connection::{
+    MediaEngine, PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler,
+    RTCConfigurationBuilder, RTCIceCandidateInit, RTCIceServer, RTCPeerConnectionIceEvent,
+    RTCPeerConnectionState, RTCSessionDescription, SettingEngine,
+};
+use webrtc::runtime::Runtime;
+
+pub(crate) use interceptor::SenderReports;
+pub(crate) use receive::{Source, codec_mime, media_kind, receive};
+pub(crate) use runtime::default_runtime;
+
+/// A remote track of the `webrtc` crate.
+pub type WebRtcTrack = Arc<dyn TrackRemote>;
+
+/// Where a sender says how its pictures are to be turned (3GPP TS 26.114 section 7.4.5).
+const VIDEO_ORIENTATION: &str = "urn:3gpp:video-orientation";
+
+/// How often missing packets are asked for again. A retransmission from a server nearby is back
+/// within this time; one from far away costs a few needless repeats.
+const NACK_INTERVAL: Duration = Duration::from_millis(50);
+
+/// After so many requests a packet is not worth more: the jitter buffer has given it up.
+const NACKS_PER_PACKET: u16 = 10;
+
+/// Packets that are remembered for gaps: a keyframe of several megabits fits.
+const NACK_WINDOW: u16 = 1024;
+
+/// Events of a peer connection that wait for the session. A session busy with an offer takes
+/// milliseconds; candidates come by the dozen.
+const EVENT_CAPACITY: usize = 512;
+
+/// What a peer connection tells its session.
+pub(crate) enum Event {
+    /// A local candidate, as JSON for the peer.
+    Candidate(String),
+    /// The connection is up.
+    Connected,
+    /// The connection could not be made, or is lost for good.
+    Failed,
+    /// A track came.
+    Track(WebRtcTrack),
+}
+
+struct Handler {
+    events: mpsc::Sender<Event>,
+}
+
+#[async_trait::async_trait]
+impl PeerConnectionEventHandler for Handler {
+    async fn on_ice_candidate(&self, event: RTCPeerConnectionIceEvent) {
+        let json = event.candidate.to_json().ok().and_then(|init| serde_json::to_string(&init).ok());
+        if let Some(json) = json {
+            let _ = self.events.send(Event::Candidate(json)).await;
+        }
+    }
+
+    async fn on_connection_state_change(&self, state: RTCPeerConnectionState) {
+        let event = match state {
+            RTCPeerConnectionState::Connected => Event::Connected,
+            RTCPeerConnectionState::Failed => Event::Failed,
+            _ => return,
+        };
+        let _ = self.events.send(event).await;
+    }
+
+    async fn on_track(&self, track: Arc<dyn TrackRemote>) {
+        let _ = self.events.send(Event::Track(track)).await;
+    }
+}
+
+/// What failed in a peer connection.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct TransportError(String);
+
+impl From<webrtc::error::Error> for TransportError {
+    fn from(error: webrtc::error::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<serde_json::Error> for TransportError {
+    fn from(error: serde_json::Error) -> Self {
+        Self(format!("malformed candidate: {error}"))
+    }
+}
+
+/// A peer connection that answers offers.
+pub(crate) struct Transport {
+    connection: Box<dyn PeerConnection>,
+    /// Candidates that came before the first offer.
+    early: Vec<RTCIceCandidateInit>,
+    described: bool,
+    orientation_id: Option<u8>,
+}
+
+impl Transport {
+    /// `loopback`: the peer is on this machine.
+    pub(crate) async fn new(
+        ice_servers: &[proto::IceServer],
+        loopback: bool,
+        runtime: Arc<dyn Runtime>,
+    ) -> Result<(Self, mpsc::Receiver<Event>), TransportError> {
+        let mut media = MediaEngine::default();
+        media.register_default_codecs()?;
+        for kind in [RtpCodecKind::Video, RtpCodecKind::Audio] {
+            let mid = "urn:ietf:params:rtp-hdrext:sdes:mid".to_owned();
+            media.register_header_extension(RTCRtpHeaderExtensionCapability { uri: mid }, kind, None)?;
+        }
+        let orientation = RTCRtpHeaderExtensionCapability { uri: VIDEO_ORIENTATION.to_owned() };
+        media.register_header_extension(orientation, RtpCodecKind::Video, None)?;
+
+        let (sender, events) = mpsc::channel(EVENT_CAPACITY);
+        // Loopback is left out when a wildcard is resolved to interfaces.
+        let addresses = if loopback { vec!["0.0.0.0:0", "127.0.0.1:0"] } else { vec!["0.0.0.0:0"] };
+        let settings = SettingEngine::builder()
+            .with_include_loopback_candidate(loopback)
+            .with_prflx_acceptance_min_wait(Some(Duration::ZERO))
+            .build();
+        let configuration = RTCConfigurationBuilder::default()
+            .with_ice_servers(ice_servers.iter().map(ice_server).collect())
+            .build();
+        let connection = PeerConnectionBuilder::new()
+            .with_configuration(configuration)
+            .with_media_engine(media)
+            .with_setting_engine(settings)
+            .with_interceptor_registry(receiving())
+            .with_runtime(runtime)
+            .with_handler(Arc::new(Handler { events: sender }))
+            .with_udp_addrs(addresses)
+            .build()
+            .await?;
+        let transport = Self {
+            connection: Box::new(connection),
+            early: Vec::new(),
+            described: false,
+            orientation_id: None,
+        };
+        Ok((transport, events))
+    }
+
+    /// Takes an offer and gives the answer.
+    pub(crate) async fn answer(&mut self, offer: String) -> Result<String, TransportError> {
+        self.orientation_id = extension_id(&offer, VIDEO_ORIENTATION);
+        self.connection.set_remote_description(RTCSessionDescription::offer(offer)?).await?;
+        self.described = true;
+        for candidate in std::mem::take(&mut self.early) {
+            self.connection.add_ice_candidate(candidate).await?;
+        }
+        let answer = self.connection.create_answer(None).await?;
+        let sdp = answer.sdp.clone();
+        self.connection.set_local_description(answer).await?;
+        Ok(sdp)
+    }
+
+    /// Takes a candidate of the peer's, which may come before the first offer.
+    pub(crate) async fn add_candidate(&mut self, json: &str) -> Result<(), TransportError> {
+        let candidate: RTCIceCandidateInit = serde_json::from_str(json)?;
+        if self.described {
+            self.connection.add_ice_candidate(candidate).await?;
+        } else {
+            self.early.push(candidate);
+        }
+        Ok(())
+    }
+
+    /// The id that the last offer gave the video-orientation header extension.
+    pub(crate) fn orientation_id(&self) -> Option<u8> {
+        self.orientation_id
+    }
+
+    pub(crate) async fn close(&self) {
+        // Closing twice or after a failure is not an error worth telling.
+        let _ = self.connection.close().await;
+    }
+}
+
+/// The interceptors of a connection that only receives.
+fn receiving() -> Registry {
+    let nack = NackGeneratorBuilder::new()
+        .with_size(NACK_WINDOW)
+        .with_interval(NACK_INTERVAL)
+        .with_max_nacks_per_packet(NACKS_PER_PACKET)
+        .build();
+    Registry::new()
+        .with(Slot::NackGenerator, nack)
+        .with(Slot::ReceiverReport, ReceiverReportBuilder::new().build())
+        .with(SenderReports::SLOT, SenderReports::default())
+}
+
+fn ice_server(server: &proto::IceServer) -> RTCIceServer {
+    RTCIceServer {
+        urls: server.urls.clone(),
+        username: server.username.clone(),
+        credential: server.credential.clone(),
+    }
+}
+
+/// The id of a header extension in an SDP (RFC 8285 section 5).
+fn extension_id(sdp: &str, uri: &str) -> Option<u8> {
+    sdp.lines().find_map(|line| {
+        let mut words = line.strip_prefix("a=extmap:")?.split_ascii_whitespace();
+        let id = words.next()?.split('/').next()?;
+        if words.next()? == uri { id.parse().ok() } else { None }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_id_of_a_header_extension() {
+        let sdp = "v=0\r\na=extmap:1 urn:ietf:params:rtp-hdrext:sdes:mid\r\n\
+                   a=extmap:13/recvonly urn:3gpp:video-orientation\r\n";
+        assert_eq!(extension_id(sdp, VIDEO_ORIENTATION), Some(13));
+        assert_eq!(extension_id("a=extmap:x urn:3gpp:video-orientation", VIDEO_ORIENTATION), None);
+        assert_eq!(extension_id("v=0", VIDEO_ORIENTATION), None);
+    }
+}

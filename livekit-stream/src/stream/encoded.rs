@@ -1,0 +1,98 @@
+//! Encoded frames as a stream.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures::Stream;
+use tokio::task::JoinHandle;
+
+use super::FrameSource;
+use crate::codec::MediaKind;
+use crate::fanout::{Ring, TrackHub};
+use crate::frame::EncodedFrame;
+use crate::room::{RemoteParticipant, TrackSource};
+
+/// Frames kept for a reader that is behind: ten seconds of video at 30 a second.
+const CAPACITY: usize = 300;
+
+/// The encoded frames of one track, as the publisher sent them.
+///
+/// A stream of video starts with a keyframe. A reader that falls behind by more than the ring's
+/// capacity loses everything up to the next keyframe, counted in
+/// [`dropped_frames`](Self::dropped_frames); nobody else is disturbed. Frames that need others
+/// which were lost on the network are not delivered; the loss is told by
+/// [`EncodedFrame::lost_packets`].
+#[derive(Debug)]
+pub struct EncodedStream {
+    ring: Arc<Ring<EncodedFrame>>,
+    task: JoinHandle<()>,
+}
+
+/// [`EncodedStream`] of a video track.
+pub type EncodedVideoStream = EncodedStream;
+
+impl EncodedStream {
+    /// The frames of a video track, or of a [`WebRtcTrack`](crate::WebRtcTrack). Has to be called
+    /// within a tokio runtime, as every stream of this crate.
+    pub fn new(source: impl Into<FrameSource>) -> Self {
+        Self::with_capacity(source, MediaKind::Video, CAPACITY)
+    }
+
+    /// The packets of an audio track.
+    pub fn audio(source: impl Into<FrameSource>) -> Self {
+        Self::with_capacity(source, MediaKind::Audio, CAPACITY)
+    }
+
+    /// The frames of whatever track a participant's source has: goes on when the track is
+    /// unpublished and published again, and ends when the participant leaves.
+    pub fn from_participant(participant: &RemoteParticipant, source: TrackSource) -> Self {
+        match source {
+            TrackSource::Microphone | TrackSource::ScreenShareAudio => {
+                Self::audio((participant, source))
+            }
+            _ => Self::new((participant, source)),
+        }
+    }
+
+    /// As [`new`](Self::new) or [`audio`](Self::audio), keeping `capacity` frames for a reader that is behind; 0 is
+    /// unbounded.
+    pub fn with_capacity(
+        source: impl Into<FrameSource>,
+        kind: MediaKind,
+        capacity: usize,
+    ) -> Self {
+        let ring = TrackHub::ring(kind, capacity);
+        let source = source.into();
+        let task = tokio::spawn(source.follow(kind, Arc::clone(&ring), |hub| {
+            tracing::error!(track = hub.id(), mime = hub.mime(), "cannot read this track");
+        }));
+        Self { ring, task }
+    }
+
+    /// Frames lost since the reader was behind.
+    pub fn dropped_frames(&self) -> u64 {
+        self.ring.dropped()
+    }
+
+    /// Stops reading the track. Frames not yet read are dropped.
+    pub async fn close(self) {
+        self.ring.close();
+        self.task.abort();
+    }
+}
+
+impl Stream for EncodedStream {
+    type Item = EncodedFrame;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<EncodedFrame>> {
+        self.ring.poll_next(cx)
+    }
+}
+
+impl Drop for EncodedStream {
+    fn drop(&mut self) {
+        self.ring.close();
+        self.task.abort();
+    }
+}

@@ -1,0 +1,16 @@
+//! Streams of frames from one track: encoded, pictures, sound.
+//!
+//! Every stream owns a ring of its own behind the track's fan-out; a slow reader loses frames
+//! there and nowhere else. Depends on [`crate::room`], [`crate::decode`] and [`crate::frame`].
+
+mod audio;
+mod encoded;
+mod error;
+mod source;
+mod video;
+
+pub use audio::{AudioStream, AudioStreamBuilder};
+pub use encoded::{EncodedStream, EncodedVideoStream};
+pub use error::StreamError;
+pub use source::FrameSource;
+pub use video::{VideoStream, VideoStreamBuilder};

@@ -1,0 +1,146 @@
+//! Where a stream's frames come from: one track, or whatever track a participant's source has.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::{oneshot, watch};
+
+use crate::codec::MediaKind;
+use crate::fanout::{Ring, TrackHub};
+use crate::frame::EncodedFrame;
+use crate::room::{
+    RemoteAudioTrack, RemoteParticipant, RemoteTrack, RemoteVideoTrack, TrackSource, WebRtcTrack,
+    transport,
+};
+use crate::rtp::{RoomClock, TrackClock};
+
+/// Where a stream's frames come from.
+#[derive(Debug)]
+pub struct FrameSource(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Track(Option<Arc<TrackHub>>),
+    Participant {
+        participant: RemoteParticipant,
+        source: TrackSource,
+        changed: watch::Receiver<()>,
+        last: Option<Arc<TrackHub>>,
+    },
+    WebRtc {
+        track: Option<WebRtcTrack>,
+        orientation_id: Option<u8>,
+        /// Ends the receiving task with the stream.
+        stop: Option<oneshot::Sender<()>>,
+    },
+}
+
+impl From<&RemoteVideoTrack> for FrameSource {
+    fn from(track: &RemoteVideoTrack) -> Self {
+        Self(Kind::Track(Some(Arc::clone(track.hub()))))
+    }
+}
+
+impl From<&RemoteAudioTrack> for FrameSource {
+    fn from(track: &RemoteAudioTrack) -> Self {
+        Self(Kind::Track(Some(Arc::clone(track.hub()))))
+    }
+}
+
+impl From<&RemoteTrack> for FrameSource {
+    fn from(track: &RemoteTrack) -> Self {
+        Self(Kind::Track(Some(Arc::clone(track.hub()))))
+    }
+}
+
+impl From<(&RemoteParticipant, TrackSource)> for FrameSource {
+    fn from((participant, source): (&RemoteParticipant, TrackSource)) -> Self {
+        Self(Kind::Participant {
+            participant: participant.clone(),
+            source,
+            changed: participant.watch(),
+            last: None,
+        })
+    }
+}
+
+impl From<WebRtcTrack> for FrameSource {
+    fn from(track: WebRtcTrack) -> Self {
+        Self(Kind::WebRtc { track: Some(track), orientation_id: None, stop: None })
+    }
+}
+
+impl FrameSource {
+    /// The id that SDP gave the `urn:3gpp:video-orientation` header extension of a
+    /// [`WebRtcTrack`]. A room's tracks know it themselves.
+    #[must_use]
+    pub fn video_orientation_id(mut self, id: u8) -> Self {
+        if let Kind::WebRtc { orientation_id, .. } = &mut self.0 {
+            *orientation_id = Some(id);
+        }
+        self
+    }
+
+    /// The next track to read; `None` when there will be none any more.
+    pub(super) async fn next(&mut self) -> Option<Arc<TrackHub>> {
+        match &mut self.0 {
+            Kind::Track(hub) => hub.take(),
+            Kind::Participant { participant, source, changed, last } => loop {
+                changed.mark_unchanged();
+                if let Some(track) = participant.track(*source) {
+                    let hub = track.hub();
+                    let seen = last.as_ref().is_some_and(|last| Arc::ptr_eq(last, hub));
+                    if !seen && !hub.is_ended() {
+                        *last = Some(Arc::clone(hub));
+                        return last.clone();
+                    }
+                }
+                if participant.has_left() || changed.changed().await.is_err() {
+                    return None;
+                }
+            },
+            Kind::WebRtc { track, orientation_id, stop } => {
+                let track = track.take()?;
+                let (sender, stopped) = oneshot::channel();
+                *stop = Some(sender);
+                Some(start(track, *orientation_id, stopped).await)
+            }
+        }
+    }
+
+    /// Leads the frames of every track of `kind` to `ring`, then closes it. `unfit` gets tracks
+    /// that are of the other kind or of an unknown codec.
+    pub(super) async fn follow(
+        mut self,
+        kind: MediaKind,
+        ring: Arc<Ring<EncodedFrame>>,
+        mut unfit: impl FnMut(&TrackHub) + Send,
+    ) {
+        while let Some(hub) = self.next().await {
+            if hub.kind() == kind && hub.codec().is_some() {
+                hub.attach(&ring);
+                hub.ended().await;
+            } else {
+                unfit(&hub);
+            }
+        }
+        ring.close();
+    }
+}
+
+/// Starts to receive a track that belongs to no room: it has a clock of its own.
+async fn start(
+    track: WebRtcTrack,
+    orientation_id: Option<u8>,
+    stop: oneshot::Receiver<()>,
+) -> Arc<TrackHub> {
+    let kind = transport::media_kind(&track).await;
+    let mime = transport::codec_mime(&track).await.unwrap_or_default();
+    let hub = TrackHub::new(track.track_id().await, mime, kind);
+    let rate = hub.codec().map_or(90_000, crate::codec::Codec::clock_rate);
+    let clock = TrackClock::new(RoomClock::new(Instant::now()).participant(), rate);
+    let source =
+        transport::Source { track, clock, hub: Arc::clone(&hub), orientation_id, stop };
+    tokio::spawn(transport::receive(source));
+    hub
+}
