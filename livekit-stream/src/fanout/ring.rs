@@ -152,10 +152,6 @@ impl<T: Start> Ring<T> {
         }
     }
 
-    pub(crate) fn is_closed(&self) -> bool {
-        self.lock().closed
-    }
-
     pub(crate) fn dropped(&self) -> u64 {
         self.lock().dropped
     }

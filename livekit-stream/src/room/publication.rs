@@ -127,11 +127,6 @@ impl RemoteTrackPublication {
         VideoSize { width: state.info.width, height: state.info.height }
     }
 
-    /// Whether it is sent in several layers.
-    pub fn is_simulcast(&self) -> bool {
-        self.lock().info.simulcast
-    }
-
     /// Whether the publisher has muted it.
     pub fn is_muted(&self) -> bool {
         self.lock().info.muted

@@ -1,5 +1,6 @@
 //! Where a stream's frames come from: one track, or whatever track a participant's source has.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -15,10 +16,8 @@ use crate::room::{
 use crate::rtp::{RoomClock, TrackClock};
 
 /// Where a stream's frames come from.
-#[derive(Debug)]
 pub struct FrameSource(Kind);
 
-#[derive(Debug)]
 enum Kind {
     Track(Option<Arc<TrackHub>>),
     Participant {
@@ -33,6 +32,18 @@ enum Kind {
         /// Ends the receiving task with the stream.
         stop: Option<oneshot::Sender<()>>,
     },
+}
+
+impl fmt::Debug for FrameSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Kind::Track(hub) => f.debug_tuple("Track").field(&hub.as_ref().map(|hub| hub.id())).finish(),
+            Kind::Participant { participant, source, .. } => {
+                f.debug_tuple("Participant").field(&participant.identity()).field(source).finish()
+            }
+            Kind::WebRtc { .. } => f.debug_tuple("WebRtc").finish_non_exhaustive(),
+        }
+    }
 }
 
 impl From<&RemoteVideoTrack> for FrameSource {

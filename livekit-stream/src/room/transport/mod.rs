@@ -15,7 +15,7 @@ use webrtc::media_stream::track_remote::TrackRemote;
 use webrtc::peer_connection::{
     MediaEngine, PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler,
     RTCConfigurationBuilder, RTCIceCandidateInit, RTCIceServer, RTCPeerConnectionIceEvent,
-    RTCPeerConnectionState, RTCSessionDescription, SettingEngine,
+    RTCPeerConnectionState, RTCSessionDescription, SettingEngineBuilder,
 };
 use webrtc::runtime::Runtime;
 
@@ -127,7 +127,7 @@ impl Transport {
         let (sender, events) = mpsc::channel(EVENT_CAPACITY);
         // Loopback is left out when a wildcard is resolved to interfaces.
         let addresses = if loopback { vec!["0.0.0.0:0", "127.0.0.1:0"] } else { vec!["0.0.0.0:0"] };
-        let settings = SettingEngine::builder()
+        let settings = SettingEngineBuilder::new()
             .with_include_loopback_candidate(loopback)
             .with_prflx_acceptance_min_wait(Some(Duration::ZERO))
             .build();
