@@ -5,3 +5,12 @@
 //! else of this crate.
 
 pub mod amf0;
+pub mod chunk;
+mod command;
+pub mod handshake;
+pub mod message;
+pub mod session;
+mod url;
+
+pub use command::Status;
+pub use url::{RtmpUrl, UrlError};
