@@ -1,6 +1,8 @@
 //! Encoders: pictures and sound in, encoded frames out. One file per backend. Depends on
 //! [`crate::frame`] and [`crate::codec`].
 
+mod openh264;
+
 use crate::codec::Codec;
 use crate::frame::{AudioFrame, EncodedFrame, VideoFrame};
 
@@ -97,6 +99,41 @@ pub trait VideoEncoder: Send {
         timestamp_us: i64,
         force_keyframe: bool,
     ) -> Result<Option<EncodedFrame>, EncodeError>;
+}
+
+/// The encoder for `codec`; it starts with the first picture's size.
+///
+/// ```
+/// use livekit_stream::codec::Codec;
+/// use livekit_stream::encode::{VideoOptions, video_encoder};
+/// use livekit_stream::frame::{VideoFormat, VideoFrame};
+///
+/// let mut encoder = video_encoder(Codec::H264, VideoOptions::default())?;
+/// let black = VideoFrame::blank(VideoFormat::I420, 320, 240)?;
+/// let frame = encoder.encode(&black, 0, false)?.expect("never skipped");
+/// assert!(frame.keyframe && frame.data.starts_with(&[0, 0, 0, 1, 0x67]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+///
+/// [`EncodeError::UnsupportedCodec`] for a codec that this crate does not encode, and
+/// [`EncodeError::OptionOutOfRange`].
+pub fn video_encoder(
+    codec: Codec,
+    options: VideoOptions,
+) -> Result<Box<dyn VideoEncoder>, EncodeError> {
+    match codec {
+        Codec::H264 => Ok(Box::new(openh264::OpenH264Encoder::new(options)?)),
+        Codec::Vp8 => Err(EncodeError::UnsupportedCodec {
+            codec,
+            hint: ": pictures are encoded as H.264",
+        }),
+        Codec::Opus | Codec::Aac => Err(EncodeError::UnsupportedCodec {
+            codec,
+            hint: ": it does not carry pictures",
+        }),
+    }
 }
 
 /// What an audio encoder is asked for.

@@ -2,14 +2,16 @@
 //! [`crate::codec`]'s [`Codec`](crate::codec::Codec) alone.
 
 mod audio;
+mod convert;
 mod encoded;
+#[cfg(test)]
+pub(crate) mod ffmpeg;
+mod format;
 mod rotation;
 mod video;
 
 pub use audio::AudioFrame;
 pub use encoded::{EncodedFrame, VideoSize};
+pub use format::{Plane, VideoFormat};
 pub use rotation::VideoRotation;
-pub use video::{
-    ColorMatrix, ColorRange, ColorSpace, ConvertError, Plane, VideoFormat, VideoFrame,
-    VideoFrameEvent,
-};
+pub use video::{ColorMatrix, ColorRange, ColorSpace, ConvertError, VideoFrame, VideoFrameEvent};

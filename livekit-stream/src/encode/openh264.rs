@@ -1,0 +1,236 @@
+//! H.264 by Cisco's openh264: constrained baseline, one picture in, one access unit out.
+
+use bytes::Bytes;
+use openh264::OpenH264API;
+use openh264::Timestamp;
+use openh264::encoder::{
+    BitRate, Complexity, Encoder, EncoderConfig, FrameRate, FrameType, IntraFramePeriod,
+    MatrixCoefficients, RateControlMode, SpsPpsStrategy, UsageType, VuiConfig,
+};
+use openh264::formats::YUVSource;
+
+use super::{EncodeError, Preset, VideoEncoder, VideoOptions};
+use crate::codec::Codec;
+use crate::frame::{
+    ColorMatrix, ColorRange, ColorSpace, EncodedFrame, Plane, VideoFormat, VideoFrame,
+    VideoRotation, VideoSize,
+};
+
+/// Bits a pixel when no bit rate is asked for: 3 Mb/s at 1280x720 and 30 frames a second.
+const DEFAULT_BITS_PER_PIXEL: f64 = 0.11;
+/// Bounds of the bit rate in bits a second: below, no picture is left; above, it is more than
+/// level 5.2 allows the baseline profile.
+const BIT_RATES: std::ops::RangeInclusive<u32> = 10_000..=240_000_000;
+
+/// Encodes to H.264. The picture's right column and bottom row are cut off when its width or
+/// height is odd: 4:2:0 has no half chroma samples, and `openh264` takes even sizes only.
+///
+/// Keyframes are IDR pictures that carry their parameter sets; matrix and range of the pictures
+/// are written to the sequence parameter set. Rate control never skips a picture.
+pub(crate) struct OpenH264Encoder {
+    options: VideoOptions,
+    running: Option<Running>,
+    /// The picture as I420 when it came in another format.
+    scratch: Vec<u8>,
+}
+
+/// The encoder for pictures of one size and colour space.
+struct Running {
+    encoder: Encoder,
+    size: VideoSize,
+    color: ColorSpace,
+    frames: u64,
+}
+
+impl OpenH264Encoder {
+    /// Checks the options; the encoder itself starts with the first picture's size.
+    pub(crate) fn new(options: VideoOptions) -> Result<Self, EncodeError> {
+        if let Some(bit_rate) = options.bit_rate
+            && !BIT_RATES.contains(&bit_rate)
+        {
+            return Err(EncodeError::OptionOutOfRange {
+                option: "bit_rate",
+                value: bit_rate.to_string(),
+                allowed: "10 000 to 240 000 000 bits a second",
+            });
+        }
+        if !(1.0..=120.0).contains(&options.frame_rate) {
+            return Err(EncodeError::OptionOutOfRange {
+                option: "frame_rate",
+                value: options.frame_rate.to_string(),
+                allowed: "1 to 120 frames a second",
+            });
+        }
+        if options.gop_size == 0 || options.gop_size > i32::MAX as u32 {
+            return Err(EncodeError::OptionOutOfRange {
+                option: "gop_size",
+                value: options.gop_size.to_string(),
+                allowed: "1 frame or more",
+            });
+        }
+        Ok(Self {
+            options,
+            running: None,
+            scratch: Vec::new(),
+        })
+    }
+
+    fn start(&self, size: VideoSize, color: ColorSpace) -> Result<Running, EncodeError> {
+        let rate = f64::from(size.width)
+            * f64::from(size.height)
+            * f64::from(self.options.frame_rate)
+            * DEFAULT_BITS_PER_PIXEL;
+        let bit_rate = self.options.bit_rate.unwrap_or(rate as u32);
+        let config = EncoderConfig::new()
+            .bitrate(BitRate::from_bps(
+                bit_rate.clamp(*BIT_RATES.start(), *BIT_RATES.end()),
+            ))
+            .max_frame_rate(FrameRate::from_hz(self.options.frame_rate))
+            .intra_frame_period(IntraFramePeriod::from_num_frames(self.options.gop_size))
+            .complexity(match self.options.preset {
+                Preset::Ultrafast => Complexity::Low,
+                Preset::Medium => Complexity::Medium,
+                Preset::Slow => Complexity::High,
+            })
+            .usage_type(UsageType::CameraVideoRealTime)
+            .rate_control_mode(RateControlMode::Bitrate)
+            .sps_pps_strategy(SpsPpsStrategy::ConstantId)
+            .skip_frames(false)
+            .num_threads(1)
+            .scene_change_detect(false)
+            .background_detection(false)
+            .adaptive_quantization(false)
+            .vui(signal(color));
+        let encoder =
+            Encoder::with_api_config(OpenH264API::from_source(), config).map_err(|e| failed(&e))?;
+        Ok(Running {
+            encoder,
+            size,
+            color,
+            frames: 0,
+        })
+    }
+}
+
+impl VideoEncoder for OpenH264Encoder {
+    fn encode(
+        &mut self,
+        frame: &VideoFrame,
+        timestamp_us: i64,
+        force_keyframe: bool,
+    ) -> Result<Option<EncodedFrame>, EncodeError> {
+        let size = VideoSize {
+            width: frame.width() & !1,
+            height: frame.height() & !1,
+        };
+        if size.width < 16 || size.height < 16 {
+            let (width, height) = (frame.width(), frame.height());
+            return Err(failed(&format!(
+                "a {width}x{height} picture is smaller than one macroblock, 16x16"
+            )));
+        }
+        let mut running = match self.running.take() {
+            Some(running) if running.size == size && running.color == frame.color() => running,
+            _ => self.start(size, frame.color())?,
+        };
+        // openh264 reads both chroma planes with one stride.
+        let direct = matches!(frame.format(), VideoFormat::I420 | VideoFormat::I420A)
+            && stride(frame.planes(), 1) == stride(frame.planes(), 2);
+        let picture = if direct {
+            Picture {
+                size,
+                planes: [0, 1, 2].map(|i| (frame.plane(i), stride(frame.planes(), i))),
+            }
+        } else {
+            let planes = frame
+                .convert_to(VideoFormat::I420, &mut self.scratch)
+                .map_err(|e| failed(&e))?;
+            Picture {
+                size,
+                planes: [0, 1, 2].map(|i| {
+                    let start = planes.get(i).map_or(0, |p| p.offset);
+                    let data = self.scratch.get(start..).unwrap_or_default();
+                    (data, stride(&planes, i))
+                }),
+            }
+        };
+        if force_keyframe && running.frames > 0 {
+            running.encoder.force_intra_frame();
+        }
+        // Rate control counts frames: it gets the nominal time, so that a jump or a step back
+        // of the source's clock cannot disturb it.
+        let nominal = running.frames as f64 * 1000.0 / f64::from(self.options.frame_rate);
+        running.frames += 1;
+        let bits = running
+            .encoder
+            .encode_at(&picture, Timestamp::from_millis(nominal as u64))
+            .map_err(|e| failed(&e))?;
+        let keyframe = bits.frame_type() == FrameType::IDR;
+        let skipped = matches!(bits.frame_type(), FrameType::Skip | FrameType::Invalid);
+        let data = bits.to_vec();
+        self.running = Some(running);
+        if skipped || data.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(EncodedFrame {
+            codec: Codec::H264,
+            data: Bytes::from(data),
+            keyframe,
+            timestamp_us,
+            rotation: VideoRotation::Deg0,
+            size,
+            lost_packets: 0,
+        }))
+    }
+}
+
+fn failed(reason: &dyn std::fmt::Display) -> EncodeError {
+    EncodeError::Failed {
+        codec: Codec::H264,
+        reason: reason.to_string(),
+    }
+}
+
+fn stride(planes: &[Plane], index: usize) -> usize {
+    planes.get(index).map_or(0, |p| p.stride)
+}
+
+/// Video usability information (ITU-T H.264 Annex E) for a colour space.
+fn signal(color: ColorSpace) -> VuiConfig {
+    let vui = match color.matrix {
+        ColorMatrix::Bt601 => VuiConfig::bt601().matrix_coefficients(MatrixCoefficients::Smpte170M),
+        ColorMatrix::Bt709 => VuiConfig::bt709(),
+    };
+    vui.full_range(color.range == ColorRange::Full)
+}
+
+/// The planes of an I420 picture and their strides, cut to an even size.
+struct Picture<'a> {
+    size: VideoSize,
+    planes: [(&'a [u8], usize); 3],
+}
+
+impl YUVSource for Picture<'_> {
+    fn dimensions(&self) -> (usize, usize) {
+        (self.size.width as usize, self.size.height as usize)
+    }
+
+    fn strides(&self) -> (usize, usize, usize) {
+        (self.planes[0].1, self.planes[1].1, self.planes[2].1)
+    }
+
+    fn y(&self) -> &[u8] {
+        self.planes[0].0
+    }
+
+    fn u(&self) -> &[u8] {
+        self.planes[1].0
+    }
+
+    fn v(&self) -> &[u8] {
+        self.planes[2].0
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,62 @@
+//! FFmpeg as the judge of our pixels and bitstreams, for tests only.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+/// Runs `ffmpeg` with `args` (split at blanks) between `-loglevel error` and the end, `input` on
+/// its standard input; gives its standard output. `None`, after saying so, when it is not
+/// installed, which is a failure when the environment says `PEERS=required`.
+pub(crate) fn ffmpeg(args: &str, input: &[u8]) -> Option<Vec<u8>> {
+    let child = Command::new("ffmpeg")
+        .args(["-loglevel", "error", "-nostdin"])
+        .args(args.split_whitespace())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut child = match child {
+        Ok(child) => child,
+        Err(e) if std::env::var("PEERS").is_ok_and(|v| v == "required") => {
+            panic!("PEERS=required, but ffmpeg does not start: {e}")
+        }
+        Err(_) => {
+            println!("skipped: ffmpeg is not installed");
+            return None;
+        }
+    };
+    let mut stdin = child.stdin.take().expect("piped");
+    let output = std::thread::scope(|scope| {
+        scope.spawn(move || {
+            // A program that has enough may close its input early.
+            let _ = stdin.write_all(input);
+        });
+        child.wait_with_output().expect("ffmpeg ends")
+    });
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "ffmpeg {args}: {complaints}");
+    assert!(complaints.trim().is_empty(), "ffmpeg {args}: {complaints}");
+    Some(output.stdout)
+}
+
+/// Peak signal-to-noise ratio in decibels of 8-bit samples; infinite when they are equal.
+pub(crate) fn psnr(a: &[u8], b: &[u8]) -> f64 {
+    let differences = a.iter().zip(b).map(|(&a, &b)| f64::from(a) - f64::from(b));
+    decibels(a.len(), b.len(), differences, 255.0)
+}
+
+/// As [`psnr`], of 10-bit samples in little-endian words.
+pub(crate) fn psnr_10_bit(a: &[u8], b: &[u8]) -> f64 {
+    let word = |pair: &[u8]| f64::from(u16::from_le_bytes([pair[0], pair[1]]));
+    let differences = a.chunks(2).zip(b.chunks(2)).map(|(a, b)| word(a) - word(b));
+    decibels(a.len(), b.len(), differences, 1023.0)
+}
+
+fn decibels(a: usize, b: usize, differences: impl Iterator<Item = f64>, peak: f64) -> f64 {
+    assert_eq!(a, b, "pictures of different length");
+    let (mut sum, mut count) = (0.0, 0.0);
+    for difference in differences {
+        sum += difference * difference;
+        count += 1.0;
+    }
+    10.0 * (peak * peak * count / sum).log10()
+}
