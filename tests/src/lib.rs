@@ -1,1 +1,19 @@
-//! stub
+//! The test kit: finds and starts the real peers that the scenarios run against, publishes known
+//! media into them, and measures the media that comes out.
+//!
+//! The kit panics where a scenario could not go on, with a message that says what is wrong; a
+//! scenario that needs a peer which is not installed says so with [`require!`] and is skipped.
+#![allow(
+    clippy::missing_panics_doc,
+    reason = "a panic is how a test kit reports a failure"
+)]
+
+pub mod clip;
+pub mod http;
+pub mod impairment;
+pub mod livekit;
+pub mod peers;
+pub mod process;
+pub mod publisher;
+
+mod cache;

@@ -1,0 +1,165 @@
+//! The real programs the scenarios talk to: where they are, or what to install.
+
+use std::env;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A program or library that is not part of this workspace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Peer {
+    /// `livekit-server`, the SFU.
+    LiveKit,
+    /// `ffmpeg` together with `ffprobe`.
+    Ffmpeg,
+    /// `nginx` together with its RTMP module.
+    Nginx,
+    /// Headless Chromium with H.264.
+    Chromium,
+    /// `npm`, which fetches the browser's LiveKit client.
+    Npm,
+    /// libvpx, which is opened at run time to decode and encode VP8.
+    Libvpx,
+}
+
+/// A [`Peer`] that is not installed; its text says how to install it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Missing(Peer);
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, how) = match self.0 {
+            Peer::LiveKit => (
+                "livekit-server",
+                "go install github.com/livekit/livekit-server/cmd/server@v1.11.0",
+            ),
+            Peer::Ffmpeg => ("ffmpeg", "apt-get install ffmpeg"),
+            Peer::Nginx => (
+                "nginx with its RTMP module",
+                "apt-get install nginx libnginx-mod-rtmp",
+            ),
+            Peer::Chromium => ("chromium", "apt-get install chromium"),
+            Peer::Npm => ("npm", "apt-get install npm"),
+            Peer::Libvpx => ("libvpx", "apt-get install libvpx7"),
+        };
+        write!(f, "{name} is not installed ({how})")
+    }
+}
+
+impl Missing {
+    /// Reports the skip, or fails the test when the environment says `PEERS=required`.
+    ///
+    /// # Panics
+    ///
+    /// With `PEERS=required`, which is how a machine that must have every peer is set up.
+    pub fn skip(self) {
+        assert!(
+            env::var("PEERS").as_deref() != Ok("required"),
+            "PEERS=required, but {self}"
+        );
+        println!("skipped: {self}");
+    }
+}
+
+impl Peer {
+    /// The program's path; of [`Peer::Nginx`] and [`Peer::Ffmpeg`], the first program's.
+    pub fn find(self) -> Result<PathBuf, Missing> {
+        let found = match self {
+            Self::LiveKit => on_path("livekit-server").or_else(go_installed_livekit),
+            Self::Ffmpeg => on_path("ffprobe").and_then(|_| on_path("ffmpeg")),
+            Self::Nginx => nginx_rtmp_module().and_then(|_| on_path("nginx")),
+            Self::Chromium => ["chromium", "chromium-browser", "google-chrome"]
+                .into_iter()
+                .find_map(on_path),
+            Self::Npm => on_path("npm"),
+            Self::Libvpx => library("libvpx.so"),
+        };
+        found.ok_or(Missing(self))
+    }
+
+    /// [`find`](Self::find) for a test that has already required the peer.
+    pub fn path(self) -> PathBuf {
+        self.find().unwrap_or_else(|missing| panic!("{missing}"))
+    }
+}
+
+/// Skips the test, by name, unless every given [`Peer`](crate::peers::Peer) is installed.
+///
+/// ```
+/// use livekit_stream_tests::{peers::Peer, require};
+///
+/// fn scenario() {
+///     require!(Peer::LiveKit, Peer::Ffmpeg);
+///     // both are there
+/// }
+/// ```
+#[macro_export]
+macro_rules! require {
+    ($($peer:expr),+ $(,)?) => {
+        $(if let Err(missing) = $crate::peers::Peer::find($peer) {
+            missing.skip();
+            return;
+        })+
+    };
+}
+
+/// nginx's RTMP module: Debian builds it as a shared object that the configuration loads.
+pub(crate) fn nginx_rtmp_module() -> Option<PathBuf> {
+    [
+        "/usr/lib/nginx/modules",
+        "/usr/lib64/nginx/modules",
+        "/usr/share/nginx/modules",
+    ]
+    .into_iter()
+    .map(|folder| Path::new(folder).join("ngx_rtmp_module.so"))
+    .find(|module| module.is_file())
+}
+
+/// A program of this name in one of the folders of `PATH`, or in the system's folders, which are
+/// not on every user's `PATH` (nginx lives there).
+fn on_path(name: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path)
+        .chain([PathBuf::from("/usr/sbin"), PathBuf::from("/usr/local/sbin")])
+        .map(|folder| folder.join(name))
+        .find(|file| file.is_file())
+}
+
+/// `go install` names the program after its folder, so it may be there as `server`.
+fn go_installed_livekit() -> Option<PathBuf> {
+    let home = env::var_os("HOME").map(|home| PathBuf::from(home).join("go"));
+    let folders = env::var_os("GOPATH")
+        .map(PathBuf::from)
+        .into_iter()
+        .chain(home);
+    folders
+        .flat_map(|folder| ["bin/livekit-server", "bin/server"].map(|name| folder.join(name)))
+        .filter(|file| file.is_file())
+        .find(|file| {
+            // Any Go program may be called `server`.
+            Command::new(file)
+                .arg("--version")
+                .output()
+                .is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("livekit"))
+        })
+}
+
+fn library(prefix: &str) -> Option<PathBuf> {
+    let folders = [
+        "/usr/lib/x86_64-linux-gnu",
+        "/usr/lib/aarch64-linux-gnu",
+        "/usr/lib64",
+        "/usr/lib",
+        "/usr/local/lib",
+        "/opt/homebrew/lib",
+    ];
+    folders.into_iter().find_map(|folder| {
+        std::fs::read_dir(folder).ok()?.flatten().find_map(|entry| {
+            entry
+                .file_name()
+                .to_string_lossy()
+                .starts_with(prefix)
+                .then(|| entry.path())
+        })
+    })
+}

@@ -1,0 +1,357 @@
+//! A participant that publishes known clips into a room and remembers exactly what it sent.
+
+mod connection;
+mod keyframes;
+mod pump;
+mod session;
+mod subscriber;
+mod track;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use livekit_protocol::{
+    AddTrackRequest, AudioTrackFeature, DisconnectReason, MuteTrackRequest, SimulcastCodec,
+    TrackType, VideoLayer, VideoQuality, signal_request,
+};
+pub use livekit_protocol::{TrackInfo, TrackSource};
+use rtc::media_stream::MediaStreamTrack;
+use rtc::rtp_transceiver::rtp_sender::{
+    RTCRtpCodec, RTCRtpCodingParameters, RTCRtpEncodingParameters, RtpCodecKind,
+};
+use rtc::rtp_transceiver::{RTCRtpTransceiverDirection, RTCRtpTransceiverInit};
+use tokio::sync::{Mutex, mpsc};
+use webrtc::media_stream::track_local::TrackLocal;
+use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
+
+use crate::clip::{AudioClip, VideoClip, VideoCodec};
+use crate::impairment::Impairment;
+use pump::{Clock, Output, Timeline};
+use session::Session;
+pub use subscriber::{ReceivedTrack, Subscriber};
+pub use track::{PublishedTrack, Sent};
+
+/// What is published and how.
+#[derive(Debug, Clone)]
+pub struct PublishOptions {
+    /// The media.
+    pub media: Media,
+    /// The track's name in the room.
+    pub name: String,
+    /// What it is said to come from.
+    pub source: TrackSource,
+    /// Plays the clip again and again; `false` ends after one pass.
+    pub repeat: bool,
+    /// Jumps to the clip's next keyframe when one is asked for; `false` plays on.
+    pub answer_keyframe_requests: bool,
+}
+
+/// A clip to publish.
+#[derive(Debug, Clone)]
+pub enum Media {
+    /// A picture sequence.
+    Video(Arc<VideoClip>),
+    /// A sound.
+    Audio(Arc<AudioClip>),
+}
+
+impl PublishOptions {
+    /// A camera that shows the clip again and again.
+    pub fn camera(clip: VideoClip) -> Self {
+        Self::new(Media::Video(Arc::new(clip)), TrackSource::Camera)
+    }
+
+    /// A shared screen that shows the clip again and again.
+    pub fn screen_share(clip: VideoClip) -> Self {
+        Self::new(Media::Video(Arc::new(clip)), TrackSource::ScreenShare)
+    }
+
+    /// A microphone that plays the clip again and again.
+    pub fn microphone(clip: AudioClip) -> Self {
+        Self::new(Media::Audio(Arc::new(clip)), TrackSource::Microphone)
+    }
+
+    fn new(media: Media, source: TrackSource) -> Self {
+        Self {
+            media,
+            name: source.as_str_name().to_lowercase(),
+            source,
+            repeat: true,
+            answer_keyframe_requests: true,
+        }
+    }
+
+    /// The same with another name.
+    #[must_use]
+    pub fn named(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.name);
+        self
+    }
+
+    /// The same, ending after one pass of the clip.
+    #[must_use]
+    pub fn once(mut self) -> Self {
+        self.repeat = false;
+        self
+    }
+
+    /// The same, playing on when a keyframe is asked for: each picture of the clip is sent in
+    /// turn, and whoever comes late waits for the clip's next keyframe.
+    #[must_use]
+    pub fn ignoring_keyframe_requests(mut self) -> Self {
+        self.answer_keyframe_requests = false;
+        self
+    }
+
+    fn codec(&self) -> RTCRtpCodec {
+        match &self.media {
+            Media::Video(clip) => connection::video_codec(clip.options.codec),
+            Media::Audio(_) => connection::opus(),
+        }
+    }
+
+    fn kind(&self) -> RtpCodecKind {
+        match self.media {
+            Media::Video(_) => RtpCodecKind::Video,
+            Media::Audio(_) => RtpCodecKind::Audio,
+        }
+    }
+
+    /// LiveKit drops the media of a track whose codec here is not the one in the SDP.
+    fn request(&self, cid: &str) -> AddTrackRequest {
+        let mut request = AddTrackRequest {
+            cid: cid.to_owned(),
+            name: self.name.clone(),
+            source: self.source.into(),
+            disable_red: true,
+            ..AddTrackRequest::default()
+        };
+        match &self.media {
+            Media::Audio(_) => {
+                request.r#type = TrackType::Audio.into();
+                request.audio_features = vec![
+                    AudioTrackFeature::TfStereo.into(),
+                    AudioTrackFeature::TfNoDtx.into(),
+                ];
+            }
+            Media::Video(clip) => {
+                request.r#type = TrackType::Video.into();
+                (request.width, request.height) = (clip.options.width, clip.options.height);
+                request.layers = vec![VideoLayer {
+                    quality: VideoQuality::High.into(),
+                    width: clip.options.width,
+                    height: clip.options.height,
+                    bitrate: clip.options.kbps * 1000,
+                    ..VideoLayer::default()
+                }];
+                request.simulcast_codecs = vec![SimulcastCodec {
+                    codec: match clip.options.codec {
+                        VideoCodec::H264 => "h264",
+                        VideoCodec::Vp8 => "vp8",
+                    }
+                    .to_owned(),
+                    cid: cid.to_owned(),
+                    layers: request.layers.clone(),
+                    ..SimulcastCodec::default()
+                }];
+            }
+        }
+        request
+    }
+}
+
+/// A participant that publishes. End it by [`leave`](Self::leave) or [`abort`](Self::abort): one
+/// that is merely dropped stays in the room until the test's runtime ends.
+pub struct Publisher {
+    session: Session,
+    impairment: Impairment,
+    clock: Clock,
+    /// One negotiation at a time.
+    negotiation: Mutex<()>,
+}
+
+impl Publisher {
+    /// Joins the room that the token names.
+    ///
+    /// # Panics
+    ///
+    /// When the server does not let it in.
+    pub async fn join(url: &str, token: &str) -> Self {
+        Self::join_over(url, token, Impairment::default()).await
+    }
+
+    /// Joins over a network that behaves as `impairment` says.
+    pub async fn join_over(url: &str, token: &str, impairment: Impairment) -> Self {
+        let (tracks, _) = mpsc::unbounded_channel();
+        let session = Session::join(url, token, false, impairment.clone(), tracks).await;
+        Self {
+            session,
+            impairment,
+            clock: Clock::start(),
+            negotiation: Mutex::default(),
+        }
+    }
+
+    /// The identity the token gave it.
+    pub fn identity(&self) -> &str {
+        let participant = self.session.join.participant.as_ref();
+        participant.map_or("", |participant| &participant.identity)
+    }
+
+    /// The server's name for it, `PA_...`.
+    pub fn sid(&self) -> &str {
+        let participant = self.session.join.participant.as_ref();
+        participant.map_or("", |participant| &participant.sid)
+    }
+
+    /// The network it is on.
+    pub fn impairment(&self) -> &Impairment {
+        &self.impairment
+    }
+
+    /// The instant that is 0 in [`Sent::media_us`] and in its sender reports' mapping.
+    pub fn epoch(&self) -> Instant {
+        self.clock.epoch()
+    }
+
+    /// Publishes one track; its clip starts playing when this returns.
+    pub async fn publish(&self, options: PublishOptions) -> PublishedTrack {
+        let mut tracks = self.publish_all(vec![options]).await;
+        tracks.pop().expect("one track was published")
+    }
+
+    /// Publishes tracks together: their clips start at the same instant. When a video track jumps
+    /// to a keyframe, the audio tracks jump with it, so flash and beep stay together; so put one
+    /// video track in each group whose sound matters.
+    pub async fn publish_all(&self, all: Vec<PublishOptions>) -> Vec<PublishedTrack> {
+        let negotiating = self.negotiation.lock().await;
+        let cids: Vec<String> = all
+            .iter()
+            .map(|_| format!("TR_{:016x}", rand::random::<u64>()))
+            .collect();
+        let requests = all
+            .iter()
+            .zip(&cids)
+            .map(|(options, cid)| options.request(cid));
+        let infos = self.session.add_tracks(requests.collect()).await;
+        let mut added = Vec::new();
+        for (options, cid) in all.iter().zip(&cids) {
+            let ssrc = rand::random::<u32>();
+            let coding = RTCRtpEncodingParameters {
+                rtp_coding_parameters: RTCRtpCodingParameters {
+                    ssrc: Some(ssrc),
+                    ..RTCRtpCodingParameters::default()
+                },
+                codec: options.codec(),
+                ..RTCRtpEncodingParameters::default()
+            };
+            // The server finds the track by the msid: it has to be the cid.
+            let track = Arc::new(TrackLocalStaticRTP::new(MediaStreamTrack::new(
+                cid.clone(),
+                cid.clone(),
+                options.name.clone(),
+                options.kind(),
+                vec![coding],
+            )));
+            // A transceiver of its own: one left by an unpublished track keeps that track's codec.
+            let init = RTCRtpTransceiverInit {
+                direction: RTCRtpTransceiverDirection::Sendonly,
+                ..RTCRtpTransceiverInit::default()
+            };
+            let transceiver = self
+                .session
+                .publisher
+                .add_transceiver_from_track(Arc::clone(&track) as Arc<dyn TrackLocal>, Some(init))
+                .await
+                .expect("the track is added");
+            let sender = transceiver
+                .sender()
+                .await
+                .expect("the transceiver's sender");
+            let sender = sender.expect("a transceiver that sends has a sender");
+            added.push((ssrc, track, sender));
+        }
+        self.session.negotiate().await;
+        self.session.connected().await;
+        drop(negotiating);
+
+        let mut outputs = Vec::new();
+        for ((options, info), (ssrc, track, sender)) in all.into_iter().zip(infos).zip(added) {
+            let parameters = sender
+                .get_parameters()
+                .await
+                .expect("the sender's parameters");
+            let mime_type = options.codec().mime_type;
+            let codec = parameters
+                .rtp_parameters
+                .codecs
+                .iter()
+                .find(|codec| codec.rtp_codec.mime_type.eq_ignore_ascii_case(&mime_type))
+                .unwrap_or_else(|| panic!("{mime_type} was not negotiated"));
+            let output = Output::new(
+                track,
+                ssrc,
+                codec.payload_type,
+                &options.codec(),
+                self.clock,
+            );
+            outputs.push((options, info, output, sender));
+        }
+        let timeline = Arc::new(Timeline::start());
+        outputs
+            .into_iter()
+            .map(|(options, info, output, sender)| {
+                PublishedTrack::start(options, info, output, sender, Arc::clone(&timeline))
+            })
+            .collect()
+    }
+
+    /// Mutes or unmutes a track: nothing is sent while it is muted, the clip's time goes on, and
+    /// video starts again with a keyframe.
+    pub async fn set_muted(&self, track: &PublishedTrack, muted: bool) {
+        track.control().set_muted(muted);
+        let mute = MuteTrackRequest {
+            sid: track.sid().to_owned(),
+            muted,
+        };
+        self.session
+            .signal
+            .send(signal_request::Message::Mute(mute))
+            .await;
+    }
+
+    /// What the server last asked about muting a track, if it asked.
+    pub fn muted_by_server(&self, track: &PublishedTrack) -> Option<bool> {
+        self.session.muted_by_server(track.sid())
+    }
+
+    /// Stops a track and takes it out of the room. Publish again for a new one.
+    pub async fn unpublish(&self, track: PublishedTrack) {
+        let _negotiating = self.negotiation.lock().await;
+        let sender = track.stop().await;
+        self.session
+            .publisher
+            .remove_track(&sender)
+            .await
+            .expect("the track is removed");
+        self.session.negotiate().await;
+    }
+
+    /// Waits until the server ends the session, and returns its reason.
+    pub async fn disconnected(&self) -> DisconnectReason {
+        self.session.disconnected().await
+    }
+
+    /// Says goodbye and leaves; the others see it at once.
+    pub async fn leave(self) {
+        self.session.leave().await;
+        self.session.close().await;
+    }
+
+    /// Vanishes as a killed process does: no goodbye, and not a packet more. The server notices
+    /// by its timeouts.
+    pub async fn abort(self) {
+        self.impairment.set_cut(true);
+        self.session.close().await;
+    }
+}

@@ -1,0 +1,304 @@
+//! Sends a clip in real time: each access unit as RTP packets at its time, and a sender report a
+//! second, all from one clock, so that the reports map every track to the same wall clock exactly.
+
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use rtc::rtcp::sender_report::SenderReport;
+use rtc::rtp::header::Header;
+use rtc::rtp::packet::Packet;
+use rtc::rtp::packetizer::Payloader;
+use rtc::rtp_transceiver::rtp_sender::RTCRtpCodec;
+use tokio::time::sleep_until;
+use webrtc::media_stream::track_local::TrackLocal;
+use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
+
+use super::track::Sent;
+use crate::clip::{AudioClip, VideoClip};
+
+/// Payload bytes in a packet: 1200 less the RTP header and its extensions.
+const MTU: usize = 1172;
+/// From one sender report to the next.
+const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+/// From the NTP era's start, 1900, to the Unix epoch (RFC 5905 figure 4).
+const NTP_UNIX_OFFSET: u64 = 2_208_988_800;
+/// Opus packets of the clips last 20 ms.
+const OPUS_PACKET: Duration = Duration::from_millis(20);
+
+/// A publisher's clock: one instant that both the RTP timestamps and the reports count from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Clock {
+    epoch: Instant,
+    wall: SystemTime,
+}
+
+impl Clock {
+    pub(super) fn start() -> Self {
+        Self {
+            epoch: Instant::now(),
+            wall: SystemTime::now(),
+        }
+    }
+
+    pub(super) fn epoch(self) -> Instant {
+        self.epoch
+    }
+
+    /// NTP's 32.32 fixed point seconds.
+    fn ntp(self, at: Instant) -> u64 {
+        let wall = self.wall + at.saturating_duration_since(self.epoch);
+        let unix = wall.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let fraction = (u64::from(unix.subsec_nanos()) << 32) / 1_000_000_000;
+        ((unix.as_secs() + NTP_UNIX_OFFSET) << 32) | fraction
+    }
+}
+
+/// The start of the clips of tracks published together, and how far video jumps have moved them.
+#[derive(Debug)]
+pub(super) struct Timeline {
+    start: Instant,
+    skipped_us: AtomicI64,
+}
+
+impl Timeline {
+    pub(super) fn start() -> Self {
+        Self {
+            start: Instant::now(),
+            skipped_us: AtomicI64::new(0),
+        }
+    }
+}
+
+/// What a test sees of a running track and changes about it.
+#[derive(Debug, Default)]
+pub(super) struct Control {
+    sent: Mutex<Vec<Sent>>,
+    muted: AtomicBool,
+    keyframe_wanted: AtomicBool,
+    keyframe_requests: AtomicUsize,
+}
+
+impl Control {
+    pub(super) fn sent(&self) -> MutexGuard<'_, Vec<Sent>> {
+        self.sent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn set_muted(&self, muted: bool) {
+        self.muted.store(muted, Ordering::Relaxed);
+    }
+
+    pub(super) fn keyframe_requests(&self) -> usize {
+        self.keyframe_requests.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn request_keyframe(&self) {
+        self.keyframe_requests.fetch_add(1, Ordering::Relaxed);
+        self.keyframe_wanted.store(true, Ordering::Relaxed);
+    }
+}
+
+/// One RTP stream.
+pub(super) struct Output {
+    pub(super) track: Arc<TrackLocalStaticRTP>,
+    ssrc: u32,
+    payload_type: u8,
+    clock_rate: u32,
+    payloader: Box<dyn Payloader>,
+    sequence_number: u16,
+    /// The RTP timestamp of the clock's epoch: random, as RFC 3550 section 5.1 wants it.
+    base: u32,
+    clock: Clock,
+    packets: u32,
+    octets: u32,
+    next_report: Option<Instant>,
+}
+
+impl Output {
+    pub(super) fn new(
+        track: Arc<TrackLocalStaticRTP>,
+        ssrc: u32,
+        payload_type: u8,
+        codec: &RTCRtpCodec,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            track,
+            ssrc,
+            payload_type,
+            clock_rate: codec.clock_rate,
+            payloader: codec
+                .payloader()
+                .expect("the codec has an RTP payload format"),
+            sequence_number: rand::random(),
+            base: rand::random(),
+            clock,
+            packets: 0,
+            octets: 0,
+            next_report: None,
+        }
+    }
+
+    fn timestamp(&self, at: Instant) -> u32 {
+        let since = at.saturating_duration_since(self.clock.epoch).as_nanos();
+        let ticks = (since * u128::from(self.clock_rate) + 500_000_000) / 1_000_000_000;
+        self.base.wrapping_add(ticks as u32)
+    }
+
+    /// Sends one access unit or packet of sound whose time is `due`; false when the connection
+    /// has ended.
+    async fn send(&mut self, data: &Bytes, due: Instant) -> bool {
+        let timestamp = self.timestamp(due);
+        let payloads = self
+            .payloader
+            .payload(MTU, data)
+            .expect("the clip can be packetized");
+        let count = payloads.len();
+        for (index, payload) in payloads.into_iter().enumerate() {
+            self.packets = self.packets.wrapping_add(1);
+            self.octets = self.octets.wrapping_add(payload.len() as u32);
+            let header = Header {
+                version: 2,
+                marker: index + 1 == count,
+                payload_type: self.payload_type,
+                sequence_number: self.sequence_number,
+                timestamp,
+                ssrc: self.ssrc,
+                ..Header::default()
+            };
+            self.sequence_number = self.sequence_number.wrapping_add(1);
+            if self
+                .track
+                .write_rtp(Packet { header, payload })
+                .await
+                .is_err()
+            {
+                return false;
+            }
+        }
+        self.report().await
+    }
+
+    async fn report(&mut self) -> bool {
+        let now = Instant::now();
+        if self.next_report.is_some_and(|due| now < due) {
+            return true;
+        }
+        self.next_report = Some(now + REPORT_INTERVAL);
+        let report = SenderReport {
+            ssrc: self.ssrc,
+            ntp_time: self.clock.ntp(now),
+            rtp_time: self.timestamp(now),
+            packet_count: self.packets,
+            octet_count: self.octets,
+            ..SenderReport::default()
+        };
+        self.track.write_rtcp(vec![Box::new(report)]).await.is_ok()
+    }
+
+    fn log(&self, control: &Control, index: usize, keyframe: bool, due: Instant) {
+        let media = due.saturating_duration_since(self.clock.epoch);
+        control.sent().push(Sent {
+            index,
+            keyframe,
+            rtp_timestamp: self.timestamp(due),
+            media_us: media.as_micros() as i64,
+            at: Instant::now(),
+        });
+    }
+}
+
+/// Plays a picture sequence until it ends or the connection does.
+pub(super) async fn play_video(
+    clip: Arc<VideoClip>,
+    repeat: bool,
+    answer_requests: bool,
+    mut output: Output,
+    timeline: Arc<Timeline>,
+    control: Arc<Control>,
+) {
+    let count = clip.units.len();
+    let mut index = 0;
+    let mut needs_keyframe = true;
+    for tick in 0u32.. {
+        let due = timeline.start + clip_time(tick, clip.options.fps);
+        sleep_until(due.into()).await;
+        needs_keyframe |= answer_requests && control.keyframe_wanted.swap(false, Ordering::Relaxed);
+        if control.muted.load(Ordering::Relaxed) {
+            needs_keyframe = true;
+            index += 1;
+            continue;
+        }
+        if needs_keyframe {
+            let Some(ahead) = (0..count).find(|ahead| clip.units[(index + ahead) % count].keyframe)
+            else {
+                return;
+            };
+            index += ahead;
+            let skipped = clip_time(ahead as u32, clip.options.fps).as_micros() as i64;
+            timeline.skipped_us.fetch_add(skipped, Ordering::Relaxed);
+        }
+        if index >= count && !repeat {
+            return;
+        }
+        let unit = &clip.units[index % count];
+        output.log(&control, index % count, unit.keyframe, due);
+        if !output.send(&unit.data, due).await {
+            return;
+        }
+        needs_keyframe = false;
+        index += 1;
+    }
+}
+
+/// Plays a sound until it ends or the connection does.
+pub(super) async fn play_audio(
+    clip: Arc<AudioClip>,
+    repeat: bool,
+    mut output: Output,
+    timeline: Arc<Timeline>,
+    control: Arc<Control>,
+) {
+    let packet_us = OPUS_PACKET.as_micros() as i64;
+    for tick in 0u32.. {
+        let due = timeline.start + OPUS_PACKET * tick;
+        sleep_until(due.into()).await;
+        let skipped = timeline.skipped_us.load(Ordering::Relaxed);
+        // The nearest packet: a jump of the picture is no whole number of packets.
+        let skipped_packets = (skipped + packet_us / 2) / packet_us;
+        let index = tick as usize + skipped_packets as usize;
+        if index >= clip.packets.len() && !repeat {
+            return;
+        }
+        if control.muted.load(Ordering::Relaxed) {
+            continue;
+        }
+        let index = index % clip.packets.len();
+        output.log(&control, index, true, due);
+        if !output.send(&clip.packets[index].data, due).await {
+            return;
+        }
+    }
+}
+
+/// The time of a picture in its clip, exact to the nanosecond however long it plays.
+fn clip_time(frames: u32, fps: u32) -> Duration {
+    Duration::from_nanos(u64::from(frames) * 1_000_000_000 / u64::from(fps))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ntp_time_counts_from_1900_in_units_of_two_to_the_minus_32_seconds() {
+        let clock = Clock {
+            epoch: Instant::now(),
+            wall: UNIX_EPOCH,
+        };
+        let ntp = clock.ntp(clock.epoch + Duration::from_millis(1500));
+        assert_eq!(ntp >> 32, NTP_UNIX_OFFSET + 1);
+        assert_eq!(ntp as u32, 1 << 31);
+    }
+}

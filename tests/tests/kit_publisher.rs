@@ -1,0 +1,208 @@
+//! What the kit's publisher sends is what a subscriber receives, bit for bit.
+
+use std::time::Duration;
+
+use livekit_stream_tests::clip::{AudioClip, VideoClip, VideoCodec, VideoOptions, annexb};
+use livekit_stream_tests::livekit::LiveKitServer;
+use livekit_stream_tests::peers::Peer;
+use livekit_stream_tests::publisher::{PublishOptions, Publisher, Sent, Subscriber};
+use livekit_stream_tests::require;
+use rtc::rtp::codec::h264::H264Packet;
+use rtc::rtp::packet::Packet;
+use rtc::rtp::packetizer::Depacketizer;
+
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// The access units of H.264 packets that came in order.
+fn reassemble(packets: &[Packet]) -> Vec<Vec<u8>> {
+    let mut depacketizer = H264Packet::default();
+    let mut units = vec![Vec::new()];
+    for packet in packets {
+        let data = depacketizer
+            .depacketize(&packet.payload)
+            .expect("an RTP payload of H.264");
+        units
+            .last_mut()
+            .expect("one is open")
+            .extend_from_slice(&data);
+        if packet.header.marker {
+            units.push(Vec::new());
+        }
+    }
+    units.pop();
+    units
+}
+
+/// The clip's pictures in the order of the log.
+fn slices_sent(clip: &VideoClip, sent: &[Sent]) -> Vec<bytes::Bytes> {
+    sent.iter()
+        .map(|sent| annexb::slices(&clip.units[sent.index].data))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn h264_and_opus_arrive_as_they_were_sent() {
+    require!(Peer::LiveKit, Peer::Ffmpeg);
+    let server = LiveKitServer::start().await;
+    let clip = VideoClip::make(VideoOptions::default().slices(2));
+    let token = server.participant_token("room", "listener");
+    let mut listener = Subscriber::join(&server.url(), &token).await;
+    let publisher =
+        Publisher::join(&server.url(), &server.publisher_token("room", "speaker")).await;
+    let tracks = publisher
+        .publish_all(vec![
+            PublishOptions::camera(clip.clone()),
+            PublishOptions::microphone(AudioClip::make(4)),
+        ])
+        .await;
+    let mut received = vec![
+        listener.track(DEADLINE).await,
+        listener.track(DEADLINE).await,
+    ];
+    received.sort_by_key(|track| track.sid != tracks[0].sid());
+
+    let video = received[0].packets_at_least(400, DEADLINE).await;
+    received[1].packets_at_least(100, DEADLINE).await;
+    let sent = slices_sent(&clip, &tracks[0].sent());
+    let units = reassemble(&video);
+    // A subscriber's first picture is a keyframe, and from there on it gets every one.
+    assert!(
+        annexb::is_idr(&units[0]),
+        "the first picture received is a keyframe"
+    );
+    let units: Vec<_> = units.iter().map(|unit| annexb::slices(unit)).collect();
+    let found = sent.windows(units.len()).any(|window| window == units);
+    assert!(
+        found,
+        "the {} pictures received are a run of the {} sent",
+        units.len(),
+        sent.len()
+    );
+
+    let participants = server.participants("room").await;
+    let speaker = participants.iter().find(|one| one["identity"] == "speaker");
+    let kinds: Vec<_> = speaker.expect("the speaker is in the room")["tracks"]
+        .as_array()
+        .expect("it has tracks")
+        .iter()
+        .map(|track| {
+            track["mime_type"]
+                .as_str()
+                .unwrap_or_default()
+                .to_lowercase()
+        })
+        .collect();
+    assert_eq!(kinds.len(), 2);
+    assert!(
+        kinds.contains(&"video/h264".to_owned()) && kinds.contains(&"audio/opus".to_owned()),
+        "{kinds:?}"
+    );
+
+    publisher.leave().await;
+    listener.leave().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_track_is_unpublished_and_published_again() {
+    require!(Peer::LiveKit, Peer::Ffmpeg);
+    let server = LiveKitServer::start().await;
+    let token = server.participant_token("room", "listener");
+    let mut listener = Subscriber::join(&server.url(), &token).await;
+    let publisher =
+        Publisher::join(&server.url(), &server.publisher_token("room", "speaker")).await;
+    for codec in [VideoCodec::H264, VideoCodec::Vp8, VideoCodec::H264] {
+        let clip = VideoClip::make(VideoOptions::of(codec));
+        let track = publisher.publish(PublishOptions::camera(clip)).await;
+        let received = listener.track(DEADLINE).await;
+        assert_eq!(received.sid, track.sid());
+        received.packets_at_least(60, DEADLINE).await;
+        publisher.unpublish(track).await;
+    }
+    publisher.leave().await;
+    listener.leave().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_tracks_are_published_one_by_one() {
+    require!(Peer::LiveKit, Peer::Ffmpeg);
+    let server = LiveKitServer::start().await;
+    let clip = VideoClip::make(VideoOptions::default().size(320, 180).kbps(150, 0));
+    let token = server.participant_token("room", "listener");
+    let mut listener = Subscriber::join(&server.url(), &token).await;
+    let publisher =
+        Publisher::join(&server.url(), &server.publisher_token("room", "speaker")).await;
+    let mut tracks = Vec::new();
+    for _ in 0..6 {
+        tracks.push(
+            publisher
+                .publish(PublishOptions::camera(clip.clone()))
+                .await,
+        );
+    }
+    for _ in &tracks {
+        let received = listener.track(DEADLINE).await;
+        received.packets_at_least(30, DEADLINE).await;
+        assert!(tracks.iter().any(|track| track.sid() == received.sid));
+    }
+    publisher.leave().await;
+    listener.leave().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clip_played_once_is_sent_whole_and_survives_loss_by_retransmission() {
+    require!(Peer::LiveKit, Peer::Ffmpeg);
+    let server = LiveKitServer::start().await;
+    let clip = VideoClip::make(VideoOptions::default());
+    let publisher =
+        Publisher::join(&server.url(), &server.publisher_token("room", "speaker")).await;
+    publisher.impairment().set_send_loss(0.02);
+    let options = PublishOptions::camera(clip.clone())
+        .once()
+        .ignoring_keyframe_requests();
+    let track = publisher.publish(options).await;
+    track.finished().await;
+    let sent = track.sent();
+    assert_eq!(sent.len(), clip.units.len());
+    assert!(
+        sent.iter()
+            .enumerate()
+            .all(|(index, sent)| sent.index == index)
+    );
+    let steps: Vec<u32> = sent
+        .windows(2)
+        .map(|pair| pair[1].rtp_timestamp.wrapping_sub(pair[0].rtp_timestamp))
+        .collect();
+    assert!(steps.iter().all(|step| *step == 3000), "{steps:?}");
+    assert!(publisher.impairment().counts().lost_sent > 0);
+    publisher.leave().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_publisher_that_vanishes_is_noticed_later_than_one_that_leaves() {
+    require!(Peer::LiveKit, Peer::Ffmpeg);
+    let server = LiveKitServer::start().await;
+    let join = |identity| {
+        let token = server.publisher_token("room", identity);
+        let url = server.url();
+        async move { Publisher::join(&url, &token).await }
+    };
+    let (leaving, vanishing) = (join("leaving").await, join("vanishing").await);
+    let clip = VideoClip::make(VideoOptions::default());
+    let _tracks = (
+        leaving.publish(PublishOptions::camera(clip.clone())).await,
+        vanishing.publish(PublishOptions::camera(clip)).await,
+    );
+    leaving.leave().await;
+    vanishing.abort().await;
+    let deadline = std::time::Instant::now() + Duration::from_secs(3);
+    while std::time::Instant::now() < deadline {
+        let participants = server.participants("room").await;
+        let there = |name: &str| participants.iter().any(|one| one["identity"] == name);
+        assert!(there("vanishing"), "the server cannot know yet");
+        if !there("leaving") {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("the one who left is still in the room");
+}
