@@ -1,0 +1,16 @@
+//! Recording and restreaming participants: what is copied, what is transcoded, what fills gaps,
+//! and the report that says so.
+//!
+//! Depends on [`crate::stream`], [`crate::output`], [`crate::encode`] and [`crate::decode`].
+
+mod feed;
+mod gap;
+mod recorder;
+mod report;
+mod selection;
+mod transcode;
+mod writer;
+
+pub use recorder::{Recorder, RecorderBuilder};
+pub use report::{RecordError, RecordingReport, Treatment, TrackReport};
+pub use selection::{AudioMode, MediaSource, VideoMode};
