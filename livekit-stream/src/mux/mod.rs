@@ -7,6 +7,8 @@
 mod error;
 pub mod flv;
 pub mod fmp4;
+#[cfg(test)]
+pub(crate) mod testing;
 mod track;
 
 pub use error::MuxError;
