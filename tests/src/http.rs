@@ -32,6 +32,17 @@ pub async fn post_json(
          Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
         body.len()
     );
+    let (status, body) = call(address, &request).await?;
+    Ok((status, serde_json::from_slice(&body).unwrap_or(Value::Null)))
+}
+
+/// Gets a page and returns the status code and the body.
+pub async fn get(address: SocketAddr, path: &str) -> io::Result<(u16, Bytes)> {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    call(address, &request).await
+}
+
+async fn call(address: SocketAddr, request: &str) -> io::Result<(u16, Bytes)> {
     timeout(DEADLINE, async {
         let mut stream = BufStream::new(TcpStream::connect(address).await?);
         stream.write_all(request.as_bytes()).await?;
@@ -43,10 +54,7 @@ pub async fn post_json(
             .nth(1)
             .and_then(|code| code.parse().ok());
         let status = status.ok_or_else(|| io::Error::other(message.start.clone()))?;
-        Ok((
-            status,
-            serde_json::from_slice(&message.body).unwrap_or(Value::Null),
-        ))
+        Ok((status, message.body))
     })
     .await?
 }

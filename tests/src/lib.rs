@@ -12,6 +12,8 @@ pub mod clip;
 pub mod http;
 pub mod impairment;
 pub mod livekit;
+pub mod media;
+pub mod nginx;
 pub mod peers;
 pub mod process;
 pub mod publisher;

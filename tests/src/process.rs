@@ -71,6 +71,11 @@ impl Process {
         self.signal(Signal::TERM);
     }
 
+    /// Stops and continues it, with all its sockets open.
+    pub fn set_frozen(&mut self, frozen: bool) {
+        self.signal(if frozen { Signal::STOP } else { Signal::CONT });
+    }
+
     /// Ends it and its children at once, as `kill -9` does.
     pub fn kill(&mut self) {
         self.signal(Signal::KILL);

@@ -110,8 +110,8 @@ async fn a_track_is_unpublished_and_published_again() {
     let mut listener = Subscriber::join(&server.url(), &token).await;
     let publisher =
         Publisher::join(&server.url(), &server.publisher_token("room", "speaker")).await;
-    for codec in [VideoCodec::H264, VideoCodec::Vp8, VideoCodec::H264] {
-        let clip = VideoClip::make(VideoOptions::of(codec));
+    for _ in 0..3 {
+        let clip = VideoClip::make(VideoOptions::of(VideoCodec::Vp8));
         let track = publisher.publish(PublishOptions::camera(clip)).await;
         let received = listener.track(DEADLINE).await;
         assert_eq!(received.sid, track.sid());

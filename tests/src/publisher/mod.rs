@@ -214,7 +214,9 @@ impl Publisher {
         self.clock.epoch()
     }
 
-    /// Publishes one track; its clip starts playing when this returns.
+    /// Publishes one track; its clip starts playing when this returns. The video codecs of a
+    /// publisher are those of its first [`publish_all`](Self::publish_all): the `webrtc` crate
+    /// takes no other into a connection once one has been negotiated.
     pub async fn publish(&self, options: PublishOptions) -> PublishedTrack {
         let mut tracks = self.publish_all(vec![options]).await;
         tracks.pop().expect("one track was published")
@@ -263,7 +265,7 @@ impl Publisher {
                 .publisher
                 .add_transceiver_from_track(Arc::clone(&track) as Arc<dyn TrackLocal>, Some(init))
                 .await
-                .expect("the track is added");
+                .unwrap_or_else(|error| panic!("{:?} cannot be added: {error}", options.codec()));
             let sender = transceiver
                 .sender()
                 .await
