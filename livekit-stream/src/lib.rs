@@ -10,6 +10,7 @@ mod fanout;
 pub mod frame;
 pub mod mux;
 pub mod output;
+mod record;
 mod room;
 pub mod rtmp;
 pub mod rtp;
@@ -20,6 +21,10 @@ pub use fanout::TrackStats;
 pub use frame::{
     AudioFrame, ConvertError, EncodedFrame, VideoFormat, VideoFrame, VideoFrameEvent,
     VideoRotation, VideoSize,
+};
+pub use record::{
+    AudioMode, MediaSource, RecordError, Recorder, RecorderBuilder, RecordingReport, TrackReport,
+    Treatment, VideoMode,
 };
 pub use room::{
     ConnectError, DisconnectReason, ParticipantKind, RemoteAudioTrack, RemoteParticipant,

@@ -163,10 +163,10 @@ impl TrackHub {
         let mut state = self.lock();
         let size = state.size;
         state.stats = TrackStats {
-            packets: stats.packets,
+            packets: stats.packets - stats.duplicates,
             bytes: stats.bytes,
-            packets_lost: stats.packets_lost,
-            packets_recovered: stats.packets_recovered,
+            packets_lost: stats.lost,
+            packets_recovered: stats.recovered,
             frames: stats.frames,
             keyframes: stats.keyframes,
             frames_dropped: stats.frames_dropped,

@@ -16,7 +16,7 @@ use crate::codec::{Codec, MediaKind};
 use crate::encode::{AudioOptions, VideoOptions};
 use crate::fanout::TrackStats;
 use crate::frame::EncodedFrame;
-use crate::room::{RemoteParticipant, TrackSource};
+use crate::room::{Presence, RemoteParticipant, RemoteTrack, TrackSource};
 use crate::stream::EncodedStream;
 
 /// Items that wait for the output: some seconds of pictures and sound.
@@ -45,7 +45,7 @@ pub(super) enum Item {
 /// What is known of one of the two tracks.
 #[derive(Debug)]
 pub(super) struct Track {
-    pub(super) participant: RemoteParticipant,
+    pub(super) presence: Presence,
     pub(super) source: TrackSource,
     codec: Mutex<Option<Codec>>,
     transcoded: AtomicBool,
@@ -56,9 +56,9 @@ pub(super) struct Track {
 }
 
 impl Track {
-    fn new(participant: &RemoteParticipant, source: TrackSource) -> Arc<Self> {
+    fn new(presence: &Presence, source: TrackSource) -> Arc<Self> {
         Arc::new(Self {
-            participant: participant.clone(),
+            presence: presence.clone(),
             source,
             codec: Mutex::default(),
             transcoded: AtomicBool::new(false),
@@ -89,7 +89,7 @@ impl Track {
     pub(super) fn request_keyframe(&self) {
         if self.treatment() == Treatment::Transcoded {
             self.force_keyframe.store(true, Ordering::Relaxed);
-        } else if let Some(track) = self.participant.track(self.source) {
+        } else if let Some(track) = self.track() {
             track.hub().request_keyframe();
         }
     }
@@ -98,7 +98,7 @@ impl Track {
     /// go with the track.
     pub(super) fn stats(&self) -> TrackStats {
         let mut stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(track) = self.participant.track(self.source) {
+        if let Some(track) = self.track() {
             stats.insert(track.sid().to_owned(), track.stats());
         }
         let mut total = TrackStats::default();
@@ -106,6 +106,10 @@ impl Track {
             report::add(&mut total, one);
         }
         total
+    }
+
+    fn track(&self) -> Option<RemoteTrack> {
+        self.presence.current()?.track(self.source)
     }
 
     fn saw(&self, codec: Codec, transcoded: bool) {
@@ -125,15 +129,15 @@ pub(super) struct Feed {
 
 impl Feed {
     /// Starts to read, and subscribes to the tracks if nobody has.
-    pub(super) fn start(participant: &RemoteParticipant, wanted: &Wanted) -> Self {
+    pub(super) fn start(presence: &Presence, wanted: &Wanted) -> Self {
         let (sender, items) = mpsc::channel(CAPACITY);
         let mut tasks = Vec::new();
         let (mut video, mut audio) = (None, None);
         let mut sources = Vec::new();
         if wanted.video != VideoMode::None {
             let source = wanted.source.video();
-            let track = video.insert(Track::new(participant, source));
-            let stream = EncodedStream::from_participant(participant, source);
+            let track = video.insert(Track::new(presence, source));
+            let stream = EncodedStream::from_presence(presence.clone(), source);
             let worker = VideoWorker {
                 track: Arc::clone(track),
                 wanted: wanted.clone(),
@@ -144,9 +148,9 @@ impl Feed {
             sources.push(source);
         }
         if wanted.audio != AudioMode::None {
-            let source = wanted.source.audio(participant);
-            let track = audio.insert(Track::new(participant, source));
-            let stream = EncodedStream::from_participant(participant, source);
+            let source = wanted.source.audio(presence);
+            let track = audio.insert(Track::new(presence, source));
+            let stream = EncodedStream::from_presence(presence.clone(), source);
             let worker = AudioWorker {
                 track: Arc::clone(track),
                 wanted: wanted.clone(),
@@ -156,7 +160,7 @@ impl Feed {
             tasks.push(tokio::spawn(worker.run(stream)));
             sources.push(source);
         }
-        tasks.push(tokio::spawn(subscribe(participant.clone(), sources)));
+        tasks.push(tokio::spawn(subscribe(presence.clone(), sources)));
         Self { items, tasks, video, audio }
     }
 
@@ -167,10 +171,10 @@ impl Feed {
 
     /// Whether the participant publishes a picture of the wanted source that is not muted.
     pub(super) fn expects_video(&self) -> bool {
-        self.video.as_ref().is_some_and(|track| {
-            track.participant.track_publications().iter().any(|publication| {
-                publication.source() == track.source && !publication.is_muted()
-            })
+        let Some(track) = &self.video else { return false };
+        let Some(participant) = track.presence.current() else { return false };
+        participant.track_publications().iter().any(|publication| {
+            publication.source() == track.source && !publication.is_muted()
         })
     }
 }
@@ -184,7 +188,15 @@ impl Drop for Feed {
 }
 
 /// Subscribes to every publication of these sources that nobody has subscribed to.
-async fn subscribe(participant: RemoteParticipant, sources: Vec<TrackSource>) {
+async fn subscribe(presence: Presence, sources: Vec<TrackSource>) {
+    let mut last = None;
+    while let Some(participant) = presence.next(last.as_ref()).await {
+        subscribe_to(&participant, &sources).await;
+        last = Some(participant);
+    }
+}
+
+async fn subscribe_to(participant: &RemoteParticipant, sources: &[TrackSource]) {
     let mut changed = participant.watch();
     loop {
         changed.mark_unchanged();
@@ -205,7 +217,7 @@ async fn subscribe(participant: RemoteParticipant, sources: Vec<TrackSource>) {
 fn cannot_copy(track: &Track, codec: Codec, wanted: &Wanted) -> Item {
     Item::Failed(RecordError::CannotCopy {
         codec: codec.name().to_owned(),
-        participant: track.participant.identity().to_owned(),
+        participant: track.presence.identity().to_owned(),
         media_source: track.source,
         output: wanted.output.clone(),
     })
@@ -213,7 +225,7 @@ fn cannot_copy(track: &Track, codec: Codec, wanted: &Wanted) -> Item {
 
 fn cannot_transcode(track: &Track, reason: &super::transcode::TranscodeError) -> Item {
     Item::Failed(RecordError::Transcode {
-        participant: track.participant.identity().to_owned(),
+        participant: track.presence.identity().to_owned(),
         media_source: track.source,
         reason: reason.to_string(),
     })
@@ -306,7 +318,7 @@ impl AudioWorker {
                     }
                 }
             }
-            if !self.give(&mut encoded).await {
+            if !give(&self.out, &mut encoded).await {
                 return;
             }
         }
@@ -314,17 +326,8 @@ impl AudioWorker {
             if let Err(error) = transcoder.flush(&mut encoded) {
                 tracing::warn!(%error, "the end of the sound is lost");
             }
-            self.give(&mut encoded).await;
+            give(&self.out, &mut encoded).await;
         }
-    }
-
-    async fn give(&self, encoded: &mut Vec<EncodedFrame>) -> bool {
-        for frame in encoded.drain(..) {
-            if self.out.send(Item::Frame(frame)).await.is_err() {
-                return false;
-            }
-        }
-        true
     }
 
     fn transcode(
@@ -349,6 +352,16 @@ impl AudioWorker {
             Err(error) => Some(cannot_transcode(&self.track, &error)),
         }
     }
+}
+
+/// Sends all frames on; tells whether there is still a reader.
+async fn give(out: &mpsc::Sender<Item>, encoded: &mut Vec<EncodedFrame>) -> bool {
+    for frame in encoded.drain(..) {
+        if out.send(Item::Frame(frame)).await.is_err() {
+            return false;
+        }
+    }
+    true
 }
 
 /// Whether a frame is a picture.

@@ -13,13 +13,13 @@ use super::selection::{AudioMode, MediaSource, VideoMode};
 use super::writer::{FileWriter, Written};
 use crate::codec::Codec;
 use crate::encode::VideoOptions;
-use crate::room::RemoteParticipant;
+use crate::room::{Presence, RemoteParticipant, Room};
 
 /// How a [`Recorder`] is made.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct RecorderBuilder {
-    participant: RemoteParticipant,
+    presence: Presence,
     source: MediaSource,
     video: VideoMode,
     audio: AudioMode,
@@ -74,11 +74,11 @@ impl RecorderBuilder {
             output: path.display().to_string(),
             encoder: self.encoder,
         };
-        let feed = Feed::start(&self.participant, &wanted);
+        let feed = Feed::start(&self.presence, &wanted);
         let (stop, stopped) = watch::channel(false);
-        let (progress, latest) = watch::channel(RecordingReport::empty(&self.participant, &path));
+        let (progress, latest) = watch::channel(RecordingReport::empty(self.presence.identity(), &path));
         let job = Job {
-            participant: self.participant,
+            participant: self.presence.identity().to_owned(),
             path,
             duration_us: self.duration.map(|duration| duration.as_micros() as i64),
             feed,
@@ -116,8 +116,18 @@ pub struct Recorder {
 impl Recorder {
     /// Records this participant; see the builder's methods.
     pub fn builder(participant: &RemoteParticipant) -> RecorderBuilder {
+        Self::of(Presence::from(participant))
+    }
+
+    /// Records whoever bears this identity, present or not, until the room ends: somebody who
+    /// leaves and comes back goes on in the same file.
+    pub fn follow(room: &Room, identity: &str) -> RecorderBuilder {
+        Self::of(room.presence(identity))
+    }
+
+    fn of(presence: Presence) -> RecorderBuilder {
         RecorderBuilder {
-            participant: participant.clone(),
+            presence,
             source: MediaSource::default(),
             video: VideoMode::default(),
             audio: AudioMode::default(),
@@ -161,7 +171,7 @@ impl Recorder {
 
 /// The recording's task.
 struct Job {
-    participant: RemoteParticipant,
+    participant: String,
     path: PathBuf,
     duration_us: Option<i64>,
     feed: Feed,
@@ -241,10 +251,10 @@ impl Job {
 
 async fn stop_requested(stopped: &mut watch::Receiver<bool>) -> bool {
     // A recorder that was dropped asks for nothing any more.
-    match stopped.wait_for(|stopped| *stopped).await {
-        Ok(_) => true,
-        Err(_) => std::future::pending().await,
+    if stopped.wait_for(|stopped| *stopped).await.is_err() {
+        std::future::pending::<()>().await;
     }
+    true
 }
 
 /// The report's line of one track.
@@ -257,7 +267,7 @@ pub(super) fn track_report(
     let stats = track.stats();
     let name = |codec: Option<Codec>| codec.map_or(String::new(), |codec| codec.name().to_owned());
     TrackReport {
-        participant: track.participant.identity().to_owned(),
+        participant: track.presence.identity().to_owned(),
         source: track.source,
         codec: name(track.codec()),
         written_codec: name(written.codec),

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::fanout::TrackStats;
 use crate::output::OutputError;
-use crate::room::{RemoteParticipant, TrackSource};
+use crate::room::TrackSource;
 
 /// Whether frames were taken as they came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -77,9 +77,9 @@ pub struct RecordingReport {
 
 impl RecordingReport {
     /// A report of nothing yet.
-    pub(super) fn empty(participant: &RemoteParticipant, output: &Path) -> Self {
+    pub(super) fn empty(participant: &str, output: &Path) -> Self {
         Self {
-            participant: participant.identity().to_owned(),
+            participant: participant.to_owned(),
             output: output.to_owned(),
             duration_us: 0,
             bytes: 0,

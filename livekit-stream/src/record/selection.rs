@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::codec::Codec;
-use crate::room::{RemoteParticipant, TrackSource};
+use crate::room::{Presence, TrackSource};
 
 /// Which of a participant's pictures are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -27,12 +27,14 @@ impl MediaSource {
     }
 
     /// The source of the sound that goes with a participant's pictures.
-    pub fn audio(self, participant: &RemoteParticipant) -> TrackSource {
+    pub(super) fn audio(self, presence: &Presence) -> TrackSource {
         let has_screen_audio = || {
-            participant
-                .track_publications()
-                .iter()
-                .any(|publication| publication.source() == TrackSource::ScreenShareAudio)
+            presence.current().is_some_and(|participant| {
+                participant
+                    .track_publications()
+                    .iter()
+                    .any(|publication| publication.source() == TrackSource::ScreenShareAudio)
+            })
         };
         match self {
             Self::Screen if has_screen_audio() => TrackSource::ScreenShareAudio,

@@ -7,6 +7,7 @@ mod error;
 mod event;
 mod options;
 mod participant;
+mod presence;
 mod publication;
 mod session;
 mod signal;
@@ -24,6 +25,7 @@ pub use options::RoomOptions;
 pub use participant::{ParticipantKind, RemoteParticipant};
 pub use publication::{RemoteTrackPublication, TrackSource};
 pub use token::{TokenOptions, mint_token};
+pub(crate) use presence::Presence;
 pub use track::{RemoteAudioTrack, RemoteTrack, RemoteVideoTrack};
 pub use transport::WebRtcTrack;
 
@@ -99,6 +101,11 @@ impl Room {
     /// The participant of an identity, if present.
     pub fn remote_participant(&self, identity: &str) -> Option<RemoteParticipant> {
         self.shared.participant(identity)
+    }
+
+    /// Whoever bears this identity while the room lasts.
+    pub(crate) fn presence(&self, identity: &str) -> Presence {
+        Presence::Identity { room: Arc::clone(&self.shared), identity: identity.to_owned() }
     }
 
     /// The present moment on the room's media clock, in microseconds: what `timestamp_us` of

@@ -2,11 +2,12 @@
 //! participants up to date and starts a receiving task for every track.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use livekit_protocol as proto;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::signal::{self, Request, Response, Signal};
 use super::transport::{self, Transport, WebRtcTrack};
@@ -16,7 +17,7 @@ use super::{
 };
 use crate::codec::MediaKind;
 use crate::fanout::{Ring, TrackHub};
-use crate::rtp::{RoomClock, TrackClock};
+use crate::rtp::RoomClock;
 
 /// Commands that wait for the session.
 const COMMAND_CAPACITY: usize = 64;
@@ -42,6 +43,8 @@ pub(super) struct Shared {
     identity: String,
     clock: RoomClock,
     state: Mutex<RoomState>,
+    closed: AtomicBool,
+    changed: watch::Sender<()>,
 }
 
 impl Shared {
@@ -70,7 +73,17 @@ impl Shared {
     }
 
     pub(super) fn now_us(&self) -> i64 {
-        self.clock.now_us(Instant::now())
+        self.clock.time_us(Instant::now())
+    }
+
+    /// Whether the room has been left.
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Changes whenever somebody joins, and when the room is left.
+    pub(super) fn watch(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
     }
 
     fn participant_of_sid(&self, sid: &str) -> Option<RemoteParticipant> {
@@ -127,6 +140,8 @@ impl Session {
             identity: own.identity,
             clock: RoomClock::new(Instant::now()),
             state: Mutex::new(RoomState { info, participants: BTreeMap::new() }),
+            closed: AtomicBool::new(false),
+            changed: watch::channel(()).0,
         });
         let (commands, received_commands) = mpsc::channel(COMMAND_CAPACITY);
         let (ring, events) = RoomEvents::new(options.event_capacity);
@@ -212,9 +227,11 @@ impl Session {
         for sid in tracks {
             self.media_ended(&sid);
         }
+        self.shared.closed.store(true, Ordering::Release);
         for participant in self.shared.participants() {
             participant.leave();
         }
+        self.shared.changed.send_replace(());
         self.subscriber.close().await;
         self.emit(RoomEvent::Disconnected { reason });
         self.events.close();
@@ -329,6 +346,7 @@ impl Session {
                 let participant = RemoteParticipant::new(info.clone(), clock);
                 let identity = info.identity.clone();
                 self.shared.lock().participants.insert(identity, participant.clone());
+                self.shared.changed.send_replace(());
                 self.emit(RoomEvent::ParticipantConnected(participant.clone()));
                 participant
             }
@@ -428,7 +446,7 @@ impl Session {
         let (stop, stopped) = oneshot::channel();
         let source = transport::Source {
             track: media,
-            clock: TrackClock::new(participant.clock().clone(), rate),
+            clock: participant.clock().track(rate),
             hub,
             orientation_id: self.subscriber.orientation_id().filter(|_| kind == MediaKind::Video),
             stop: stopped,

@@ -11,7 +11,7 @@ use super::FrameSource;
 use crate::codec::MediaKind;
 use crate::fanout::{Ring, TrackHub};
 use crate::frame::EncodedFrame;
-use crate::room::{RemoteParticipant, TrackSource};
+use crate::room::{Presence, RemoteParticipant, TrackSource};
 
 /// Frames kept for a reader that is behind: ten seconds of video at 30 a second.
 const CAPACITY: usize = 300;
@@ -47,11 +47,14 @@ impl EncodedStream {
     /// The frames of whatever track a participant's source has: goes on when the track is
     /// unpublished and published again, and ends when the participant leaves.
     pub fn from_participant(participant: &RemoteParticipant, source: TrackSource) -> Self {
+        Self::from_presence(Presence::from(participant), source)
+    }
+
+    pub(crate) fn from_presence(presence: Presence, source: TrackSource) -> Self {
+        let from = FrameSource::presence(presence, source);
         match source {
-            TrackSource::Microphone | TrackSource::ScreenShareAudio => {
-                Self::audio((participant, source))
-            }
-            _ => Self::new((participant, source)),
+            TrackSource::Microphone | TrackSource::ScreenShareAudio => Self::audio(from),
+            _ => Self::new(from),
         }
     }
 

@@ -10,10 +10,10 @@ use crate::codec::MediaKind;
 use crate::fanout::{Ring, TrackHub};
 use crate::frame::EncodedFrame;
 use crate::room::{
-    RemoteAudioTrack, RemoteParticipant, RemoteTrack, RemoteVideoTrack, TrackSource, WebRtcTrack,
+    Presence, RemoteAudioTrack, RemoteParticipant, RemoteTrack, RemoteVideoTrack, TrackSource, WebRtcTrack,
     transport,
 };
-use crate::rtp::{RoomClock, TrackClock};
+use crate::rtp::RoomClock;
 
 /// Where a stream's frames come from.
 pub struct FrameSource(Kind);
@@ -21,9 +21,9 @@ pub struct FrameSource(Kind);
 enum Kind {
     Track(Option<Arc<TrackHub>>),
     Participant {
-        participant: RemoteParticipant,
+        presence: Presence,
         source: TrackSource,
-        changed: watch::Receiver<()>,
+        current: Option<(RemoteParticipant, watch::Receiver<()>)>,
         last: Option<Arc<TrackHub>>,
     },
     WebRtc {
@@ -38,8 +38,8 @@ impl fmt::Debug for FrameSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Kind::Track(hub) => f.debug_tuple("Track").field(&hub.as_ref().map(|hub| hub.id())).finish(),
-            Kind::Participant { participant, source, .. } => {
-                f.debug_tuple("Participant").field(&participant.identity()).field(source).finish()
+            Kind::Participant { presence, source, .. } => {
+                f.debug_tuple("Participant").field(&presence.identity()).field(source).finish()
             }
             Kind::WebRtc { .. } => f.debug_tuple("WebRtc").finish_non_exhaustive(),
         }
@@ -66,12 +66,7 @@ impl From<&RemoteTrack> for FrameSource {
 
 impl From<(&RemoteParticipant, TrackSource)> for FrameSource {
     fn from((participant, source): (&RemoteParticipant, TrackSource)) -> Self {
-        Self(Kind::Participant {
-            participant: participant.clone(),
-            source,
-            changed: participant.watch(),
-            last: None,
-        })
+        Self::presence(Presence::from(participant), source)
     }
 }
 
@@ -82,6 +77,11 @@ impl From<WebRtcTrack> for FrameSource {
 }
 
 impl FrameSource {
+    /// Whatever track a source has of somebody who may leave and come back.
+    pub(crate) fn presence(presence: Presence, source: TrackSource) -> Self {
+        Self(Kind::Participant { presence, source, current: None, last: None })
+    }
+
     /// The id that SDP gave the `urn:3gpp:video-orientation` header extension of a
     /// [`WebRtcTrack`]. A room's tracks know it themselves.
     #[must_use]
@@ -96,7 +96,12 @@ impl FrameSource {
     pub(super) async fn next(&mut self) -> Option<Arc<TrackHub>> {
         match &mut self.0 {
             Kind::Track(hub) => hub.take(),
-            Kind::Participant { participant, source, changed, last } => loop {
+            Kind::Participant { presence, source, current, last } => loop {
+                if current.is_none() {
+                    let participant = presence.next(None).await?;
+                    *current = Some((participant.clone(), participant.watch()));
+                }
+                let (participant, changed) = current.as_mut()?;
                 changed.mark_unchanged();
                 if let Some(track) = participant.track(*source) {
                     let hub = track.hub();
@@ -107,7 +112,9 @@ impl FrameSource {
                     }
                 }
                 if participant.has_left() || changed.changed().await.is_err() {
-                    return None;
+                    let participant = presence.next(Some(participant)).await?;
+                    let changed = participant.watch();
+                    *current = Some((participant, changed));
                 }
             },
             Kind::WebRtc { track, orientation_id, stop } => {
@@ -149,7 +156,7 @@ async fn start(
     let mime = transport::codec_mime(&track).await.unwrap_or_default();
     let hub = TrackHub::new(track.track_id().await, mime, kind);
     let rate = hub.codec().map_or(90_000, crate::codec::Codec::clock_rate);
-    let clock = TrackClock::new(RoomClock::new(Instant::now()).participant(), rate);
+    let clock = RoomClock::new(Instant::now()).participant().track(rate);
     let source =
         transport::Source { track, clock, hub: Arc::clone(&hub), orientation_id, stop };
     tokio::spawn(transport::receive(source));

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use futures::FutureExt;
 use rtc::rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
 use rtc::rtcp::sender_report::SenderReport;
@@ -47,22 +46,25 @@ pub(crate) async fn media_kind(track: &WebRtcTrack) -> MediaKind {
 }
 
 /// Receives until the track ends or is stopped, then ends the fan-out.
-pub(crate) async fn receive(mut source: Source) {
-    if let Some(codec) = source.hub.codec() {
-        let receiver = Receiver::new(codec, source.clock.clone(), ReceiverOptions::default());
-        run(&mut source, receiver).await;
-    } else {
-        drain(&mut source).await;
+pub(crate) async fn receive(source: Source) {
+    let Source { track, clock, hub, orientation_id, mut stop } = source;
+    match hub.codec() {
+        Some(codec) => {
+            let receiver = Receiver::new(codec, clock, ReceiverOptions::new(codec));
+            let mut task = Task { track: &track, hub: &hub, orientation_id, receiver };
+            task.run(&mut stop).await;
+        }
+        None => drain(&track, &mut stop).await,
     }
-    source.hub.end();
+    hub.end();
 }
 
 /// Reads and drops: a queue nobody reads would be reported as an error for every packet.
-async fn drain(source: &mut Source) {
+async fn drain(track: &WebRtcTrack, stop: &mut oneshot::Receiver<()>) {
     loop {
         let event = tokio::select! {
-            event = source.track.poll() => event,
-            _ = &mut source.stop => None,
+            event = track.poll() => event,
+            _ = &mut *stop => None,
         };
         if matches!(event, None | Some(TrackRemoteEvent::OnEnded)) {
             return;
@@ -70,48 +72,102 @@ async fn drain(source: &mut Source) {
     }
 }
 
-async fn run(source: &mut Source, mut receiver: Receiver) {
-    let mut published = Instant::now();
-    loop {
-        let deadline = receiver.poll_timeout();
-        let woken = tokio::select! {
-            event = source.track.poll() => Woken::Event(event),
-            () = source.hub.keyframe_wanted() => Woken::KeyframeWanted,
-            () = sleep_until(deadline) => Woken::Timeout,
-            _ = &mut source.stop => Woken::Event(None),
-        };
-        let now = Instant::now();
-        let mut ended = false;
-        match woken {
-            Woken::Event(mut next) => loop {
-                match next {
-                    None | Some(TrackRemoteEvent::OnEnded) => {
-                        ended = true;
-                        break;
+struct Task<'a> {
+    track: &'a WebRtcTrack,
+    hub: &'a TrackHub,
+    orientation_id: Option<u8>,
+    receiver: Receiver,
+}
+
+impl Task<'_> {
+    async fn run(&mut self, stop: &mut oneshot::Receiver<()>) {
+        let mut published = Instant::now();
+        loop {
+            let deadline = self.receiver.poll_timeout();
+            let woken = tokio::select! {
+                event = self.track.poll() => Woken::Event(event),
+                () = self.hub.keyframe_wanted() => Woken::KeyframeWanted,
+                () = sleep_until(deadline) => Woken::Timeout,
+                _ = &mut *stop => Woken::Event(None),
+            };
+            let now = Instant::now();
+            let ended = match woken {
+                Woken::Event(event) => self.take(event, now),
+                Woken::KeyframeWanted => {
+                    self.receiver.request_keyframe();
+                    false
+                }
+                Woken::Timeout => {
+                    self.receiver.handle_timeout(now);
+                    false
+                }
+            };
+            while let Some(frame) = self.receiver.poll_frame() {
+                self.hub.deliver(&frame);
+            }
+            if self.receiver.poll_keyframe_request() {
+                self.request_keyframe().await;
+            }
+            if ended || now.duration_since(published) >= STATS_INTERVAL {
+                published = now;
+                self.hub.set_stats(&self.receiver.stats());
+            }
+            if ended {
+                return;
+            }
+        }
+    }
+
+    /// Takes an event and all that wait behind it: waking up is the cost. Tells whether the track
+    /// has ended.
+    fn take(&mut self, first: Option<TrackRemoteEvent>, now: Instant) -> bool {
+        let mut next = first;
+        loop {
+            match next {
+                None | Some(TrackRemoteEvent::OnEnded) => return true,
+                Some(event) => self.handle(event, now),
+            }
+            match self.track.poll().now_or_never() {
+                Some(more) => next = more,
+                None => return false,
+            }
+        }
+    }
+
+    fn handle(&mut self, event: TrackRemoteEvent, now: Instant) {
+        match event {
+            TrackRemoteEvent::OnRtpPacket(packet) => {
+                let rotation = self
+                    .orientation_id
+                    .and_then(|id| packet.header.get_extension(id))
+                    .and_then(|payload| payload.first().copied())
+                    .map(VideoRotation::from_extension);
+                let packet = Packet {
+                    sequence_number: packet.header.sequence_number,
+                    timestamp: packet.header.timestamp,
+                    marker: packet.header.marker,
+                    payload: packet.payload,
+                    rotation,
+                };
+                self.receiver.handle_packet(now, packet);
+            }
+            TrackRemoteEvent::OnRtcpPacket(packets) => {
+                for packet in packets {
+                    if let Some(report) = packet.as_any().downcast_ref::<SenderReport>() {
+                        self.receiver.handle_sender_report(now, report.ntp_time, report.rtp_time);
                     }
-                    Some(event) => handle(event, now, source.orientation_id, &mut receiver),
                 }
-                // One wake-up takes everything that has come: waking is the cost.
-                match source.track.poll().now_or_never() {
-                    Some(more) => next = more,
-                    None => break,
-                }
-            },
-            Woken::KeyframeWanted => receiver.request_keyframe(),
-            Woken::Timeout => receiver.handle_timeout(now),
+            }
+            _ => {}
         }
-        while let Some(frame) = receiver.poll_frame() {
-            source.hub.deliver(&frame);
-        }
-        if receiver.poll_keyframe_request() {
-            request_keyframe(source).await;
-        }
-        if ended || now.duration_since(published) >= STATS_INTERVAL {
-            published = now;
-            source.hub.set_stats(&receiver.stats());
-        }
-        if ended {
-            return;
+    }
+
+    /// Sends a picture loss indication (RFC 4585 section 6.3.1).
+    async fn request_keyframe(&self) {
+        for ssrc in self.track.ssrcs().await {
+            let indication = PictureLossIndication { sender_ssrc: 0, media_ssrc: ssrc };
+            // A connection that is gone ends the track by itself.
+            let _ = self.track.write_rtcp(vec![Box::new(indication)]).await;
         }
     }
 }
@@ -126,43 +182,5 @@ async fn sleep_until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
         None => std::future::pending().await,
-    }
-}
-
-fn handle(event: TrackRemoteEvent, now: Instant, orientation: Option<u8>, receiver: &mut Receiver) {
-    match event {
-        TrackRemoteEvent::OnRtpPacket(packet) => {
-            let rotation = orientation
-                .and_then(|id| packet.header.get_extension(id))
-                .and_then(|payload: Bytes| payload.first().copied())
-                .map(VideoRotation::from_extension);
-            receiver.handle_packet(
-                now,
-                Packet {
-                    sequence_number: packet.header.sequence_number,
-                    timestamp: packet.header.timestamp,
-                    marker: packet.header.marker,
-                    payload: packet.payload,
-                    rotation,
-                },
-            );
-        }
-        TrackRemoteEvent::OnRtcpPacket(packets) => {
-            for packet in packets {
-                if let Some(report) = packet.as_any().downcast_ref::<SenderReport>() {
-                    receiver.handle_sender_report(now, report.ntp_time, report.rtp_time);
-                }
-            }
-        }
-        _ => {}
-    }
-}
-
-/// Sends a picture loss indication (RFC 4585 section 6.3.1).
-async fn request_keyframe(source: &Source) {
-    for ssrc in source.track.ssrcs().await {
-        let indication = PictureLossIndication { sender_ssrc: 0, media_ssrc: ssrc };
-        // A connection that is gone ends the track by itself.
-        let _ = source.track.write_rtcp(vec![Box::new(indication)]).await;
     }
 }

@@ -1,0 +1,63 @@
+//! Somebody who may leave and come back.
+
+use std::sync::Arc;
+
+use super::RemoteParticipant;
+use super::session::Shared;
+
+/// A participant of one joining, or whoever bears an identity while the room lasts.
+#[derive(Debug, Clone)]
+pub(crate) enum Presence {
+    /// This joining alone.
+    Once(RemoteParticipant),
+    /// Every joining of an identity.
+    Identity {
+        /// The room.
+        room: Arc<Shared>,
+        /// The identity.
+        identity: String,
+    },
+}
+
+impl Presence {
+    pub(crate) fn identity(&self) -> &str {
+        match self {
+            Self::Once(participant) => participant.identity(),
+            Self::Identity { identity, .. } => identity,
+        }
+    }
+
+    /// The participant, if present.
+    pub(crate) fn current(&self) -> Option<RemoteParticipant> {
+        match self {
+            Self::Once(participant) => Some(participant.clone()),
+            Self::Identity { room, identity } => room.participant(identity),
+        }
+    }
+
+    /// Waits for a joining other than `last`; `None` when there will be none any more.
+    pub(crate) async fn next(&self, last: Option<&RemoteParticipant>) -> Option<RemoteParticipant> {
+        let is_new = |found: &RemoteParticipant| last.is_none_or(|last| last.sid() != found.sid());
+        match self {
+            Self::Once(participant) => Some(participant.clone()).filter(is_new),
+            Self::Identity { room, identity } => {
+                let mut changed = room.watch();
+                loop {
+                    changed.mark_unchanged();
+                    if let Some(found) = room.participant(identity).filter(is_new) {
+                        return Some(found);
+                    }
+                    if room.is_closed() || changed.changed().await.is_err() {
+                        return None;
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl From<&RemoteParticipant> for Presence {
+    fn from(participant: &RemoteParticipant) -> Self {
+        Self::Once(participant.clone())
+    }
+}
