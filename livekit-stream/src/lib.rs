@@ -7,6 +7,7 @@ pub mod codec;
 pub mod decode;
 pub mod encode;
 pub mod frame;
+pub mod input;
 pub mod mux;
 pub mod output;
 pub mod rtmp;
