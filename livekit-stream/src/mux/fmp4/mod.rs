@@ -1,1 +1,27 @@
-//! Fragmented MP4 (ISO/IEC 14496-12, 14496-15).
+//! Fragmented MP4 (ISO/IEC 14496-12, 14496-15, and "Encapsulation of Opus in ISO Base Media File
+//! Format"): an initialization segment, then fragments that are whole in themselves.
+//!
+//! `timeline` turns microseconds into ticks; `init` and `fragment` know bytes only.
+
+mod fragment;
+mod init;
+mod muxer;
+mod options;
+#[cfg(test)]
+mod tests;
+mod timeline;
+
+pub use muxer::{Muxer, Stats};
+pub use options::{FragmentPolicy, Options, ParameterSetPlacement};
+
+/// The longest frame a muxer takes. The largest H.264 level allows less, and sizes in fragments
+/// stay far from 32 bits.
+pub const MAX_FRAME_BYTES: usize = 64 << 20;
+
+/// A fragment is cut, whatever the policy, when so many bytes wait for it: memory is bounded also
+/// where keyframes never come.
+pub const MAX_FRAGMENT_BYTES: usize = 32 << 20;
+
+/// A fragment is cut, whatever the policy, when so many samples wait for it. Ten minutes of Opus
+/// are 30 000.
+pub const MAX_FRAGMENT_SAMPLES: usize = 32_768;

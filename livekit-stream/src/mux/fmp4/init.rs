@@ -1,0 +1,332 @@
+//! Bytes of the initialization segment: `ftyp` and `moov` (ISO/IEC 14496-12 sections 4.3, 8.2).
+
+use bytes::Bytes;
+use mp4_atom::{
+    Audio, Avc1, Avc3, Avcc, AvccExt, Codec as SampleEntry, Dinf, Dops, Dref, DrefEntry, Encode,
+    Esds, FixedPoint, FourCC, Ftyp, Hdlr, Matrix, Mdhd, Mdia, Minf, Moov, Mp4a, Mvex, Mvhd, Opus,
+    Smhd, Stbl, Stco, Stsd, Tkhd, Trak, Trex, Url, Visual, Vmhd, esds,
+};
+
+use super::ParameterSetPlacement;
+use super::fragment::{NON_SYNC_SAMPLE, SYNC_SAMPLE};
+use crate::codec::Codec;
+use crate::codec::aac::AudioSpecificConfig;
+use crate::frame::{VideoRotation, VideoSize};
+use crate::mux::{AudioTrack, MuxError, Track, VideoTrack};
+
+/// Ticks a second of video tracks: RTP's video clock, in which common frame rates are whole.
+pub(super) const VIDEO_TIMESCALE: u32 = 90_000;
+
+/// What `esds` announces: the frames themselves say nothing, and Safari refuses zero.
+const NOMINAL_AAC_BIT_RATE: u32 = 128_000;
+
+/// Ticks a second of a track.
+pub(super) fn timescale(track: &Track) -> u32 {
+    match track {
+        Track::Video(_) => VIDEO_TIMESCALE,
+        Track::Audio(track) => track.sample_rate,
+    }
+}
+
+/// What a track's samples are unless a fragment says otherwise.
+pub(super) fn default_flags(track: &Track) -> u32 {
+    match track {
+        Track::Video(_) => NON_SYNC_SAMPLE,
+        Track::Audio(_) => SYNC_SAMPLE,
+    }
+}
+
+/// Track ids count from one in the order of the tracks.
+pub(super) fn track_id(index: usize) -> u32 {
+    u32::try_from(index).unwrap_or(u32::MAX).saturating_add(1)
+}
+
+/// `ftyp` and `moov`.
+pub(super) fn init_segment(
+    tracks: &[Track],
+    placement: ParameterSetPlacement,
+) -> Result<Bytes, MuxError> {
+    let mut compatible_brands = vec![
+        FourCC::new(b"iso6"),
+        FourCC::new(b"iso5"),
+        FourCC::new(b"mp41"),
+    ];
+    if tracks.iter().any(|track| track.codec() == Codec::H264) {
+        compatible_brands.push(FourCC::new(b"avc1"));
+    }
+    // `default-base-is-moof` needs iso5 and signed composition offsets iso6. The CMAF and DASH
+    // brands are not claimed: they forbid several tracks and fragments without a keyframe.
+    let ftyp = Ftyp {
+        major_brand: FourCC::new(b"iso6"),
+        minor_version: 0,
+        compatible_brands,
+    };
+    let moov = Moov {
+        // Durations are 0 in `mvhd`, `tkhd` and `mdhd`: the `moov` describes no samples. The
+        // alternative, all ones for "unknown", is shown as centuries by players that do not know
+        // it; with 0 and no `mehd` Chromium takes the stream as live, and ffprobe and VLC add up
+        // the fragments.
+        mvhd: Mvhd {
+            timescale: 1_000,
+            rate: 1.into(),
+            volume: 1.into(),
+            next_track_id: track_id(tracks.len()),
+            ..Mvhd::default()
+        },
+        trak: tracks
+            .iter()
+            .enumerate()
+            .map(|(index, track)| trak(track_id(index), track, placement))
+            .collect::<Result<_, _>>()?,
+        mvex: Some(Mvex {
+            mehd: None,
+            trex: tracks
+                .iter()
+                .enumerate()
+                .map(|(index, track)| Trex {
+                    track_id: track_id(index),
+                    default_sample_description_index: 1,
+                    default_sample_flags: default_flags(track),
+                    ..Trex::default()
+                })
+                .collect(),
+        }),
+        ..Moov::default()
+    };
+    let mut out = Vec::with_capacity(1_024);
+    ftyp.encode(&mut out)?;
+    moov.encode(&mut out)?;
+    Ok(out.into())
+}
+
+fn trak(track_id: u32, track: &Track, placement: ParameterSetPlacement) -> Result<Trak, MuxError> {
+    let mut tkhd = Tkhd {
+        track_id,
+        enabled: true,
+        in_movie: true,
+        ..Tkhd::default()
+    };
+    let mut minf = Minf {
+        dinf: Dinf {
+            dref: Dref {
+                // An empty location: the media is in this file.
+                entries: vec![DrefEntry::Url(Url::default())],
+            },
+        },
+        ..Minf::default()
+    };
+    let entry = match track {
+        Track::Video(video) => {
+            let (width, height) = side_lengths(video.size)?;
+            tkhd.width = width.into();
+            tkhd.height = height.into();
+            tkhd.matrix = matrix(video.rotation, video.size);
+            minf.vmhd = Some(Vmhd::default());
+            video_entry(video, (width, height), placement)?
+        }
+        Track::Audio(audio) => {
+            tkhd.volume = 1.into();
+            // Players choose one track of a group: sound beside sound, not instead of it.
+            minf.smhd = Some(Smhd::default());
+            audio_entry(audio)?
+        }
+    };
+    minf.stbl = Stbl {
+        stsd: Stsd {
+            codecs: vec![entry],
+        },
+        stco: Some(Stco::default()),
+        ..Stbl::default()
+    };
+    let (handler, name) = match track {
+        Track::Video(_) => (b"vide", "VideoHandler"),
+        Track::Audio(_) => (b"soun", "SoundHandler"),
+    };
+    Ok(Trak {
+        tkhd,
+        mdia: Mdia {
+            mdhd: Mdhd {
+                timescale: timescale(track),
+                language: "und".to_owned(),
+                ..Mdhd::default()
+            },
+            hdlr: Hdlr {
+                handler: FourCC::new(handler),
+                name: name.to_owned(),
+            },
+            minf,
+        },
+        ..Trak::default()
+    })
+}
+
+fn side_lengths(size: VideoSize) -> Result<(u16, u16), MuxError> {
+    let side = |field, value: u32| {
+        u16::try_from(value)
+            .ok()
+            .filter(|&side| side > 0)
+            .ok_or(MuxError::OutOfRange {
+                field,
+                value: u64::from(value),
+                allowed: "1 to 65535 pixels",
+            })
+    };
+    Ok((side("width", size.width)?, side("height", size.height)?))
+}
+
+/// The transformation of `tkhd` (section 8.3.2): a clockwise turn, moved back into the positive
+/// quadrant. Translations and coefficients are 16.16.
+fn matrix(rotation: VideoRotation, size: VideoSize) -> Matrix {
+    const ONE: i32 = 0x1_0000;
+    let fixed = |pixels: u32| (pixels.min(0x7fff) as i32) << 16;
+    let (a, b, c, d, x, y) = match rotation {
+        VideoRotation::Deg0 => (ONE, 0, 0, ONE, 0, 0),
+        VideoRotation::Deg90 => (0, ONE, -ONE, 0, fixed(size.height), 0),
+        VideoRotation::Deg180 => (-ONE, 0, 0, -ONE, fixed(size.width), fixed(size.height)),
+        VideoRotation::Deg270 => (0, -ONE, ONE, 0, 0, fixed(size.width)),
+    };
+    Matrix {
+        a,
+        b,
+        c,
+        d,
+        x,
+        y,
+        ..Matrix::default()
+    }
+}
+
+fn video_entry(
+    track: &VideoTrack,
+    (width, height): (u16, u16),
+    placement: ParameterSetPlacement,
+) -> Result<SampleEntry, MuxError> {
+    if track.codec != Codec::H264 {
+        return Err(unsupported(track.codec));
+    }
+    let configuration = track.configuration()?;
+    let copy = |sets: &[Bytes]| sets.iter().map(|set| set.to_vec()).collect();
+    let avcc = Avcc {
+        configuration_version: 1,
+        avc_profile_indication: configuration.profile,
+        profile_compatibility: configuration.constraints,
+        avc_level_indication: configuration.level,
+        length_size: configuration.length_size,
+        sequence_parameter_sets: copy(&configuration.parameter_sets.sps),
+        picture_parameter_sets: copy(&configuration.parameter_sets.pps),
+        ext: configuration
+            .format
+            .map(
+                |(chroma_format, bit_depth_luma, bit_depth_chroma)| AvccExt {
+                    chroma_format,
+                    bit_depth_luma,
+                    bit_depth_chroma,
+                    sequence_parameter_sets_ext: Vec::new(),
+                },
+            ),
+    };
+    let visual = Visual {
+        data_reference_index: 1,
+        width,
+        height,
+        ..Visual::default()
+    };
+    Ok(match placement {
+        ParameterSetPlacement::OutOfBand => Avc1 {
+            visual,
+            avcc,
+            ..Avc1::default()
+        }
+        .into(),
+        ParameterSetPlacement::InBand => Avc3 {
+            visual,
+            avcc,
+            ..Avc3::default()
+        }
+        .into(),
+    })
+}
+
+fn audio_entry(track: &AudioTrack) -> Result<SampleEntry, MuxError> {
+    let entry = |channels: u32| Audio {
+        data_reference_index: 1,
+        channel_count: channels.min(u32::from(u16::MAX)) as u16,
+        sample_size: 16,
+        // The field ends at 65535 Hz; above, 0 leaves it to the codec's configuration.
+        sample_rate: FixedPoint::from(u16::try_from(track.sample_rate).unwrap_or(0)),
+    };
+    match track.codec {
+        Codec::Opus => {
+            let head = track.opus_head()?;
+            if track.sample_rate != crate::codec::opus::SAMPLE_RATE {
+                return Err(MuxError::OutOfRange {
+                    field: "the sample rate of Opus",
+                    value: u64::from(track.sample_rate),
+                    allowed: "48000 Hz",
+                });
+            }
+            Ok(Opus {
+                audio: entry(u32::from(head.channels)),
+                dops: Dops {
+                    output_channel_count: head.channels,
+                    pre_skip: head.pre_skip,
+                    input_sample_rate: head.input_sample_rate,
+                    output_gain: head.output_gain,
+                    channel_mapping: None,
+                },
+                btrt: None,
+            }
+            .into())
+        }
+        Codec::Aac => {
+            let config = AudioSpecificConfig::parse(&track.codec_config)?;
+            if track.sample_rate != config.sample_rate {
+                return Err(MuxError::OutOfRange {
+                    field: "the sample rate of AAC",
+                    value: u64::from(track.sample_rate),
+                    allowed: "the rate in its configuration",
+                });
+            }
+            Ok(Mp4a {
+                audio: entry(config.num_channels),
+                esds: esds(track),
+                btrt: None,
+                taic: None,
+            }
+            .into())
+        }
+        codec => Err(unsupported(codec)),
+    }
+}
+
+fn esds(track: &AudioTrack) -> Esds {
+    Esds {
+        es_desc: esds::EsDescriptor {
+            es_id: 0,
+            dec_config: esds::DecoderConfig {
+                // Audio ISO/IEC 14496-3, in an audio stream (ISO/IEC 14496-1 tables 5 and 6).
+                object_type_indication: 0x40,
+                stream_type: 5,
+                // The decoder's input buffer: 6144 bits a channel (ISO/IEC 14496-3 4.5.3.2).
+                buffer_size_db: (track.num_channels.min(8) * 768)
+                    .try_into()
+                    .unwrap_or_default(),
+                max_bitrate: NOMINAL_AAC_BIT_RATE,
+                avg_bitrate: NOMINAL_AAC_BIT_RATE,
+                dec_specific: Some(esds::DecoderSpecific {
+                    raw: track.codec_config.to_vec(),
+                    ..esds::DecoderSpecific::default()
+                }),
+                ..esds::DecoderConfig::default()
+            },
+            ..esds::EsDescriptor::default()
+        },
+    }
+}
+
+fn unsupported(codec: Codec) -> MuxError {
+    MuxError::UnsupportedCodec {
+        codec,
+        container: "MP4",
+    }
+}

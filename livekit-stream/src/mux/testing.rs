@@ -1,0 +1,231 @@
+//! FFmpeg as the source of real frames and as the judge of files, for tests only.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use bytes::Bytes;
+
+use crate::codec::Codec;
+use crate::codec::h264::{self, NalUnitType};
+use crate::frame::{EncodedFrame, VideoRotation, VideoSize};
+
+/// Runs a program of FFmpeg with `input` on its standard input. `None`, after saying so, when it
+/// is not installed, which is a failure when the environment says `PEERS=required`.
+fn run(program: &str, args: &str, input: &[u8]) -> Option<(bool, Vec<u8>, String)> {
+    let child = Command::new(program)
+        .args(["-v", "error"])
+        .args(args.split_whitespace())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut child = match child {
+        Ok(child) => child,
+        Err(e) if std::env::var("PEERS").is_ok_and(|v| v == "required") => {
+            panic!("PEERS=required, but {program} does not start: {e}")
+        }
+        Err(_) => {
+            println!("skipped: ffmpeg is not installed");
+            return None;
+        }
+    };
+    let mut stdin = child.stdin.take().expect("piped");
+    let output = std::thread::scope(|scope| {
+        scope.spawn(move || {
+            // A program that has enough may close its input early.
+            let _ = stdin.write_all(input);
+        });
+        child.wait_with_output().expect("it ends")
+    });
+    let complaints = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    Some((output.status.success(), output.stdout, complaints))
+}
+
+fn make(args: &str) -> Option<Vec<u8>> {
+    let (ok, output, complaints) = run("ffmpeg", args, &[])?;
+    assert!(ok, "ffmpeg {args}: {complaints}");
+    Some(output)
+}
+
+pub(crate) fn frame(codec: Codec, data: &[u8], keyframe: bool, timestamp_us: i64) -> EncodedFrame {
+    EncodedFrame {
+        codec,
+        data: Bytes::copy_from_slice(data),
+        keyframe,
+        timestamp_us,
+        rotation: VideoRotation::Deg0,
+        size: VideoSize::default(),
+        lost_packets: 0,
+    }
+}
+
+/// Frames from an encoder, and for H.264 the stream they were cut from.
+pub(crate) struct Clip {
+    pub(crate) frames: Vec<EncodedFrame>,
+    pub(crate) annex_b: Vec<u8>,
+}
+
+impl Clip {
+    /// 30 frames a second, a keyframe every 30.
+    pub(crate) fn h264(size: &str, count: usize) -> Option<Self> {
+        let annex_b = make(&format!(
+            "-f lavfi -i testsrc2=size={size}:rate=30 -frames:v {count} -c:v libx264 -bf 0 -g 30 \
+             -keyint_min 30 -sc_threshold 0 -preset veryfast -pix_fmt yuv420p -aud 1 -f h264 -"
+        ))?;
+        let mut units: Vec<Vec<u8>> = Vec::new();
+        for nal_unit in h264::annexb_nal_units(&annex_b) {
+            if NalUnitType::of(nal_unit) == Some(NalUnitType::AccessUnitDelimiter) {
+                units.push(Vec::new());
+            }
+            let unit = units
+                .last_mut()
+                .expect("an access unit starts with its delimiter");
+            unit.extend_from_slice(&h264::START_CODE);
+            unit.extend_from_slice(nal_unit);
+        }
+        let frames: Vec<_> = units
+            .iter()
+            .enumerate()
+            .map(|(index, unit)| {
+                let time_us = index as i64 * 1_000_000 / 30;
+                frame(Codec::H264, unit, h264::is_keyframe(unit), time_us)
+            })
+            .collect();
+        assert_eq!(frames.len(), count);
+        Some(Self { frames, annex_b })
+    }
+
+    /// Stereo at 48 kHz, frames of 20 ms.
+    pub(crate) fn opus(seconds: u32) -> Option<Self> {
+        let ogg = make(&format!(
+            "-f lavfi -i sine=440:sample_rate=48000:duration={seconds} -ac 2 -c:a libopus -f ogg -"
+        ))?;
+        let frames = ogg_packets(&ogg)
+            .into_iter()
+            .skip(2)
+            .enumerate()
+            .map(|(index, packet)| frame(Codec::Opus, &packet, true, index as i64 * 20_000))
+            .collect();
+        Some(Self {
+            frames,
+            annex_b: Vec::new(),
+        })
+    }
+
+    /// Stereo at 48 kHz.
+    pub(crate) fn aac(seconds: u32) -> Option<Self> {
+        let adts = make(&format!(
+            "-f lavfi -i sine=440:sample_rate=48000:duration={seconds} -ac 2 -c:a aac -f adts -"
+        ))?;
+        let mut frames = Vec::new();
+        let mut rest = &adts[..];
+        while rest.len() > 7 {
+            let length = (usize::from(rest[3] & 3) << 11)
+                | (usize::from(rest[4]) << 3)
+                | (usize::from(rest[5]) >> 5);
+            let time_us = frames.len() as i64 * 1_024 * 1_000_000 / 48_000;
+            frames.push(frame(Codec::Aac, &rest[7..length], true, time_us));
+            rest = &rest[length..];
+        }
+        Some(Self {
+            frames,
+            annex_b: Vec::new(),
+        })
+    }
+}
+
+/// The packets of one logical stream (RFC 3533 section 6).
+fn ogg_packets(mut rest: &[u8]) -> Vec<Vec<u8>> {
+    let mut packets = vec![Vec::new()];
+    while rest.len() > 27 {
+        let segments = usize::from(rest[26]);
+        let mut at = 27 + segments;
+        for &length in &rest[27..27 + segments] {
+            let end = at + usize::from(length);
+            packets
+                .last_mut()
+                .expect("one")
+                .extend_from_slice(&rest[at..end]);
+            if length < 255 {
+                packets.push(Vec::new());
+            }
+            at = end;
+        }
+        rest = &rest[at..];
+    }
+    packets.pop();
+    packets
+}
+
+/// The frames of several clips in the order of their times, each with the index of its clip.
+pub(crate) fn interleave(clips: &[&Clip]) -> Vec<(usize, EncodedFrame)> {
+    let mut frames: Vec<_> = clips
+        .iter()
+        .enumerate()
+        .flat_map(|(index, clip)| clip.frames.iter().map(move |f| (index, f.clone())))
+        .collect();
+    frames.sort_by_key(|(_, frame)| frame.timestamp_us);
+    frames
+}
+
+/// A packet as ffprobe sees it; times in ticks of its stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Packet {
+    pub(crate) stream: usize,
+    pub(crate) pts: i64,
+    pub(crate) duration: i64,
+    pub(crate) keyframe: bool,
+}
+
+pub(crate) fn probe(entries: &str, file: &[u8]) -> String {
+    let args = format!("-show_entries {entries} -of csv=p=0 -i pipe:0");
+    let (_, output, _) = run("ffprobe", &args, file).expect("ffmpeg was there before");
+    String::from_utf8(output).expect("text")
+}
+
+pub(crate) fn packets(file: &[u8]) -> Vec<Packet> {
+    probe("packet=stream_index,pts,duration,flags", file)
+        .lines()
+        .filter(|line| !line.is_empty())
+        .map(|line| {
+            let fields: Vec<&str> = line.split(',').collect();
+            Packet {
+                stream: fields[0].parse().expect("stream index"),
+                pts: fields[1].parse().expect("pts"),
+                duration: fields[2].parse().unwrap_or(0),
+                keyframe: fields[3].starts_with('K'),
+            }
+        })
+        .collect()
+}
+
+/// Decodes everything; any complaint fails.
+pub(crate) fn assert_decodes(file: &[u8]) {
+    let (ok, _, complaints) =
+        run("ffmpeg", "-xerror -i pipe:0 -f null -", file).expect("ffmpeg was there before");
+    assert!(ok && complaints.is_empty(), "{complaints}");
+}
+
+/// The first video track in Annex B form.
+pub(crate) fn extract_h264(file: &[u8]) -> Vec<u8> {
+    let args = "-i pipe:0 -map 0:v:0 -c copy -bsf:v h264_mp4toannexb -f h264 -";
+    let (ok, output, complaints) = run("ffmpeg", args, file).expect("ffmpeg was there before");
+    assert!(ok, "{complaints}");
+    output
+}
+
+pub(crate) fn nal_units(annex_b: &[u8]) -> Vec<&[u8]> {
+    h264::annexb_nal_units(annex_b).collect()
+}
+
+/// All NAL units but parameter sets and delimiters, which containers keep elsewhere.
+pub(crate) fn pictures_only(annex_b: &[u8]) -> Vec<&[u8]> {
+    h264::annexb_nal_units(annex_b)
+        .filter(|nal_unit| {
+            !matches!(
+                NalUnitType::of(nal_unit),
+                Some(NalUnitType::Sps | NalUnitType::Pps | NalUnitType::AccessUnitDelimiter)
+            )
+        })
+        .collect()
+}
