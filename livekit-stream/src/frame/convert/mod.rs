@@ -67,12 +67,13 @@ impl VideoFrame {
             copy_rows(self, out, &planes);
             return Ok(planes);
         }
+        let source = &self.with_whole_rows();
         let result = match (is_packed(self.format()), is_packed(format)) {
-            (true, true) => packed::shuffle(self, format, out),
-            (true, false) => packed::to_yuv(self, format, out, &planes),
-            (false, true) => packed::from_yuv(self, format, out),
+            (true, true) => packed::shuffle(source, format, out),
+            (true, false) => packed::to_yuv(source, format, out, &planes),
+            (false, true) => packed::from_yuv(source, format, out),
             (false, false) => {
-                planar::resample(self, format, out, &planes);
+                planar::resample(source, format, out, &planes);
                 Ok(())
             }
         };
@@ -83,6 +84,28 @@ impl VideoFrame {
         })?;
         Ok(planes)
     }
+
+    /// The picture with every plane's last row as long as the others: some of the pixel
+    /// library's routines leave a shorter one out.
+    fn with_whole_rows(&self) -> Self {
+        let whole = |p: &Plane| {
+            let length = p.stride.checked_mul(p.rows)?.checked_add(p.offset)?;
+            Some(length <= self.data().len())
+        };
+        if self.planes().iter().all(|p| whole(p) == Some(true)) {
+            self.clone()
+        } else {
+            self.tight()
+        }
+    }
+}
+
+/// A plane's bytes with the gap behind its last row.
+fn whole_plane(frame: &VideoFrame, index: usize) -> &[u8] {
+    let plane = frame.planes().get(index);
+    plane
+        .and_then(|p| frame.data().get(p.offset..p.offset + p.stride * p.rows))
+        .unwrap_or_else(|| frame.plane(index))
 }
 
 /// Whether a pixel's components lie side by side in one plane.

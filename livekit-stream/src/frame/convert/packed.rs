@@ -9,7 +9,7 @@ use yuv::{
 
 use super::super::format::{Plane, VideoFormat};
 use super::super::video::VideoFrame;
-use super::{chroma, color_of, planar, split_planes};
+use super::{chroma, color_of, planar, split_planes, whole_plane};
 
 /// A packed order that the pixel library knows.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -55,7 +55,7 @@ fn pixels(frame: &VideoFrame) -> Pixels<'_> {
     if !reversed {
         let stride = frame.planes().first().map_or(0, |p| p.stride);
         return Pixels {
-            data: Cow::Borrowed(frame.plane(0)),
+            data: Cow::Borrowed(whole_plane(frame, 0)),
             stride: stride as u32,
             order,
         };
@@ -194,9 +194,9 @@ pub(super) fn from_yuv(
     match frame.format() {
         VideoFormat::Nv12 => {
             let image = YuvBiPlanarImage {
-                y_plane: frame.plane(0),
+                y_plane: whole_plane(frame, 0),
                 y_stride: stride(0),
-                uv_plane: frame.plane(1),
+                uv_plane: whole_plane(frame, 1),
                 uv_stride: stride(1),
                 width,
                 height,
@@ -208,34 +208,16 @@ pub(super) fn from_yuv(
                 Order::Rgb => yuv::yuv_nv12_to_rgb(&image, out, row, range, matrix, mode),
             }?;
         }
-        VideoFormat::I010 => {
-            let words: [Vec<u16>; 3] = std::array::from_fn(|index| planar::words(frame, index));
-            let image = YuvPlanarImage {
-                y_plane: &words[0][..],
-                y_stride: width,
-                u_plane: &words[1][..],
-                u_stride: width.div_ceil(2),
-                v_plane: &words[2][..],
-                v_stride: width.div_ceil(2),
-                width,
-                height,
-            };
-            let routine = match order {
-                Order::Rgba => yuv::i010_to_rgba,
-                Order::Bgra => yuv::i010_to_bgra,
-                Order::Rgb => yuv::i010_to_rgb,
-            };
-            routine(&image, out, row, range, matrix)?;
-        }
+        VideoFormat::I010 => ten_bits_to_rgb(frame, order, out)?,
         VideoFormat::I420A if order != Order::Rgb => {
             let image = YuvPlanarImageWithAlpha {
-                y_plane: frame.plane(0),
+                y_plane: whole_plane(frame, 0),
                 y_stride: stride(0),
-                u_plane: frame.plane(1),
+                u_plane: whole_plane(frame, 1),
                 u_stride: stride(1),
-                v_plane: frame.plane(2),
+                v_plane: whole_plane(frame, 2),
                 v_stride: stride(2),
-                a_plane: frame.plane(3),
+                a_plane: whole_plane(frame, 3),
                 a_stride: stride(3),
                 width,
                 height,
@@ -248,11 +230,11 @@ pub(super) fn from_yuv(
         }
         planar => {
             let image = YuvPlanarImage {
-                y_plane: frame.plane(0),
+                y_plane: whole_plane(frame, 0),
                 y_stride: stride(0),
-                u_plane: frame.plane(1),
+                u_plane: whole_plane(frame, 1),
                 u_stride: stride(1),
-                v_plane: frame.plane(2),
+                v_plane: whole_plane(frame, 2),
                 v_stride: stride(2),
                 width,
                 height,
@@ -273,6 +255,43 @@ pub(super) fn from_yuv(
     }
     if reversed {
         reverse_pixels(out);
+    }
+    Ok(())
+}
+
+/// The pixel library reads past its chroma rows at some odd widths, so an odd picture is made
+/// one column wider and cut again.
+fn ten_bits_to_rgb(frame: &VideoFrame, order: Order, out: &mut [u8]) -> Result<(), YuvError> {
+    let (range, matrix) = color_of(frame);
+    let width = frame.width().next_multiple_of(2);
+    let words: [Vec<u16>; 3] = std::array::from_fn(|index| {
+        let row = if index == 0 { width } else { width / 2 };
+        planar::words(frame, index, row as usize)
+    });
+    let image = YuvPlanarImage {
+        y_plane: &words[0][..],
+        y_stride: width,
+        u_plane: &words[1][..],
+        u_stride: width / 2,
+        v_plane: &words[2][..],
+        v_stride: width / 2,
+        width,
+        height: frame.height(),
+    };
+    let routine = match order {
+        Order::Rgba => yuv::i010_to_rgba,
+        Order::Bgra => yuv::i010_to_bgra,
+        Order::Rgb => yuv::i010_to_rgb,
+    };
+    let row = width as usize * order.bytes();
+    if width == frame.width() {
+        return routine(&image, out, row as u32, range, matrix);
+    }
+    let mut wider = vec![0; row * frame.height() as usize];
+    routine(&image, &mut wider, row as u32, range, matrix)?;
+    let cut = frame.width() as usize * order.bytes();
+    for (to, from) in out.chunks_exact_mut(cut).zip(wider.chunks_exact(row)) {
+        to.copy_from_slice(&from[..cut]);
     }
     Ok(())
 }

@@ -21,7 +21,9 @@ pub(super) fn resample(frame: &VideoFrame, format: VideoFormat, out: &mut [u8], 
     let mut next = || parts.next().unwrap_or_default();
     let luma = next();
     match (frame.format(), format) {
-        (VideoFormat::I010, _) => chroma::narrow(&words(frame, 0), luma, range),
+        (VideoFormat::I010, _) => {
+            chroma::narrow(&words(frame, 0, frame.width() as usize), luma, range);
+        }
         (_, VideoFormat::I010) => {
             let row_bytes = frame.width() as usize * 2;
             for (to, from) in luma.chunks_exact_mut(row_bytes).zip(frame.rows(0)) {
@@ -82,7 +84,11 @@ fn chroma_of(frame: &VideoFrame, index: usize) -> Chroma<'_> {
         VideoFormat::I010 => {
             let (_, row_bytes, height) = size(index);
             let mut data = vec![0; row_bytes / 2 * height];
-            chroma::narrow(&words(frame, index), &mut data, frame.color().range);
+            chroma::narrow(
+                &words(frame, index, row_bytes / 2),
+                &mut data,
+                frame.color().range,
+            );
             Chroma {
                 data: Cow::Owned(data),
                 stride: row_bytes / 2,
@@ -113,20 +119,18 @@ fn to_size(plane: Chroma<'_>, size: (usize, usize)) -> Cow<'_, [u8]> {
     Cow::Owned(out)
 }
 
-/// The little-endian 16-bit samples of a plane, rows packed tightly.
-pub(super) fn words(frame: &VideoFrame, index: usize) -> Vec<u16> {
-    let size = frame
-        .planes()
-        .get(index)
-        .map_or(0, |p| p.row_bytes / 2 * p.rows);
-    let mut words = Vec::with_capacity(size);
+/// The little-endian 16-bit samples of a plane, each row cut or filled up with its last sample
+/// to `width`.
+pub(super) fn words(frame: &VideoFrame, index: usize, width: usize) -> Vec<u16> {
+    let rows = frame.planes().get(index).map_or(0, |p| p.rows);
+    let mut words = Vec::with_capacity(width * rows);
     for row in frame.rows(index) {
-        words.extend(
-            row.as_chunks::<2>()
-                .0
-                .iter()
-                .map(|b| u16::from_le_bytes(*b)),
-        );
+        let samples = row.as_chunks::<2>().0.iter();
+        let last = row.last_chunk::<2>().map_or(0, |b| u16::from_le_bytes(*b));
+        let filled = samples
+            .map(|b| u16::from_le_bytes(*b))
+            .chain(std::iter::repeat(last));
+        words.extend(filled.take(width));
     }
     words
 }
