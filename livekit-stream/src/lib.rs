@@ -8,6 +8,7 @@ pub mod decode;
 pub mod encode;
 mod fanout;
 pub mod frame;
+pub mod input;
 pub mod mux;
 pub mod output;
 mod record;

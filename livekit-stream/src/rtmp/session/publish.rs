@@ -127,6 +127,12 @@ impl PublishSession {
         std::mem::take(&mut self.link.out)
     }
 
+    /// How many bytes [`take_output`](Self::take_output) would return.
+    #[must_use]
+    pub fn pending_output(&self) -> usize {
+        self.link.out.len()
+    }
+
     /// What the server did since the last call, one by one.
     pub fn next_event(&mut self) -> Option<PublishEvent> {
         self.events.pop_front()

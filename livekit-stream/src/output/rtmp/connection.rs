@@ -1,0 +1,205 @@
+//! One connection: sockets, TLS, the session up to the server's consent.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+use super::{PublishError, PublisherOptions};
+use crate::rtmp::RtmpUrl;
+use crate::rtmp::handshake::RANDOM_LEN;
+use crate::rtmp::session::{PublishEvent, PublishSession, Stage};
+
+/// How much is read at once: servers say little.
+pub(super) const READ_LEN: usize = 8 * 1024;
+
+/// A socket, with or without TLS.
+pub(super) trait Transport: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Transport for T {}
+
+/// A connection whose server takes media.
+pub(super) struct Connection {
+    pub(super) transport: Box<dyn Transport>,
+    pub(super) session: PublishSession,
+    /// Host and port, for errors.
+    pub(super) address: String,
+}
+
+/// Host and port as they are written.
+pub(super) fn address(url: &RtmpUrl) -> String {
+    if url.host().contains(':') {
+        format!("[{}]:{}", url.host(), url.port())
+    } else {
+        format!("{}:{}", url.host(), url.port())
+    }
+}
+
+/// Connects and publishes, within [`PublisherOptions::connect_timeout`].
+pub(super) async fn open(
+    url: &RtmpUrl,
+    options: &PublisherOptions,
+) -> Result<Connection, PublishError> {
+    let address = address(url);
+    let mut random = [0; RANDOM_LEN];
+    rand::fill(&mut random[..]);
+    let mut session = PublishSession::new(url.clone(), 0, &random);
+    let establish = async {
+        let mut transport = connect(url, options, &address).await?;
+        publish(&mut *transport, &mut session, &address).await?;
+        Ok::<_, PublishError>(transport)
+    };
+    let transport = timeout(options.connect_timeout, establish).await;
+    match transport {
+        Ok(transport) => Ok(Connection {
+            transport: transport?,
+            session,
+            address,
+        }),
+        Err(_) => Err(PublishError::Timeout {
+            address,
+            stage: session.stage(),
+            after: options.connect_timeout,
+        }),
+    }
+}
+
+async fn connect(
+    url: &RtmpUrl,
+    options: &PublisherOptions,
+    address: &str,
+) -> Result<Box<dyn Transport>, PublishError> {
+    let candidates = tokio::net::lookup_host((url.host(), url.port()))
+        .await
+        .map_err(|source| PublishError::Resolve {
+            host: url.host().to_owned(),
+            source: Arc::new(source),
+        })?;
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    let mut connected = None;
+    for candidate in candidates {
+        match TcpStream::connect(candidate).await {
+            Ok(stream) => {
+                connected = Some(stream);
+                break;
+            }
+            Err(error) => last = error,
+        }
+    }
+    let Some(stream) = connected else {
+        let address = address.to_owned();
+        return Err(match last.kind() {
+            io::ErrorKind::ConnectionRefused => PublishError::Refused { address },
+            _ => PublishError::Connect {
+                address,
+                source: Arc::new(last),
+            },
+        });
+    };
+    // Media is written in whole frames: waiting to fill a segment only delays it.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%address, %error, "TCP_NODELAY was refused");
+    }
+    if !url.tls() {
+        return Ok(Box::new(stream));
+    }
+    let failed = |source: io::Error| PublishError::Tls {
+        address: address.to_owned(),
+        source: Arc::new(source),
+    };
+    let config = match &options.tls {
+        Some(config) => Arc::clone(config),
+        None => default_tls().map_err(|error| failed(io::Error::other(error)))?,
+    };
+    let name = ServerName::try_from(url.host().to_owned())
+        .map_err(|error| failed(io::Error::other(error)))?;
+    let stream = TlsConnector::from(config)
+        .connect(name, stream)
+        .await
+        .map_err(failed)?;
+    Ok(Box::new(stream))
+}
+
+/// Mozilla's roots, and `ring` whatever provider the process prefers.
+fn default_tls() -> Result<Arc<rustls::ClientConfig>, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let roots = rustls::RootCertStore {
+        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+    };
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(Arc::new(config))
+}
+
+async fn publish(
+    transport: &mut dyn Transport,
+    session: &mut PublishSession,
+    address: &str,
+) -> Result<(), PublishError> {
+    let mut input = vec![0; READ_LEN];
+    loop {
+        let output = session.take_output();
+        if !output.is_empty() {
+            let stage = session.stage();
+            let written = async {
+                transport.write_all(&output).await?;
+                transport.flush().await
+            };
+            written
+                .await
+                .map_err(|error| PublishError::io(address, stage, error))?;
+        }
+        if session.stage() == Stage::Published {
+            return Ok(());
+        }
+        let count = transport
+            .read(&mut input)
+            .await
+            .map_err(|error| PublishError::io(address, session.stage(), error))?;
+        received(session, input.get(..count).unwrap_or_default(), address)?;
+    }
+}
+
+/// Feeds what was read to the session; nothing means that the server closed.
+pub(super) fn received(
+    session: &mut PublishSession,
+    bytes: &[u8],
+    address: &str,
+) -> Result<(), PublishError> {
+    let address = address.to_owned();
+    if bytes.is_empty() {
+        let stage = session.stage();
+        return Err(PublishError::ClosedByPeer { address, stage });
+    }
+    session
+        .receive(bytes)
+        .map_err(|error| PublishError::session(&address, error))?;
+    while let Some(event) = session.next_event() {
+        if event == PublishEvent::Unpublished {
+            return Err(PublishError::Unpublished { address });
+        }
+    }
+    Ok(())
+}
+
+/// Says goodbye: nothing more is written, and what the server still says is read, or the system
+/// would reset the connection and the server might lose its last frames.
+pub(super) async fn finish(transport: &mut dyn Transport, within: Duration) {
+    let goodbye = async {
+        transport.shutdown().await?;
+        let mut input = vec![0; READ_LEN];
+        while transport.read(&mut input).await? > 0 {}
+        Ok::<_, io::Error>(())
+    };
+    // The stream is complete; how the server hangs up is no news.
+    if let Ok(Err(error)) = timeout(within, goodbye).await {
+        tracing::debug!(%error, "the server did not close in order");
+    }
+}

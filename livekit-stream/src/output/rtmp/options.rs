@@ -1,0 +1,120 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How a publisher connects, buffers and comes back.
+///
+/// ```
+/// use std::time::Duration;
+/// use livekit_stream::output::rtmp::PublisherOptions;
+///
+/// let options = PublisherOptions::default();
+/// assert_eq!(options.connect_timeout, Duration::from_secs(10));
+/// assert_eq!(options.write_timeout, Duration::from_secs(10));
+/// assert_eq!(options.close_timeout, Duration::from_secs(5));
+/// assert_eq!(options.buffer.duration, Duration::from_secs(4));
+/// assert_eq!(options.buffer.bytes, 8 * 1024 * 1024);
+/// assert_eq!(options.reconnect.max_attempts, 20);
+/// assert!(!options.audio_only && !options.reconnect.first_connection);
+/// ```
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct PublisherOptions {
+    /// From the first packet to the server's consent. Default 10 s.
+    pub connect_timeout: Duration,
+    /// How long the server may take nothing while there is something to send. Default 10 s.
+    pub write_timeout: Duration,
+    /// How long closing waits for what is buffered. Default 5 s.
+    pub close_timeout: Duration,
+    /// What is kept for a server that is slower than the media.
+    pub buffer: BufferLimits,
+    /// What happens after a failure.
+    pub reconnect: ReconnectOptions,
+    /// No video will come: sound is sent at once. Otherwise a stream starts at its first video
+    /// keyframe, and sound before it is left out. Default false.
+    pub audio_only: bool,
+    /// Frames a second, for the stream's metadata; `None` leaves it out. Default `None`.
+    pub frame_rate: Option<f64>,
+    /// How `rtmps://` servers are verified. Default: Mozilla's root certificates.
+    pub tls: Option<Arc<rustls::ClientConfig>>,
+}
+
+impl Default for PublisherOptions {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(10),
+            write_timeout: Duration::from_secs(10),
+            close_timeout: Duration::from_secs(5),
+            buffer: BufferLimits::default(),
+            reconnect: ReconnectOptions::default(),
+            audio_only: false,
+            frame_rate: None,
+            tls: None,
+        }
+    }
+}
+
+impl fmt::Debug for PublisherOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PublisherOptions")
+            .field("connect_timeout", &self.connect_timeout)
+            .field("write_timeout", &self.write_timeout)
+            .field("close_timeout", &self.close_timeout)
+            .field("buffer", &self.buffer)
+            .field("reconnect", &self.reconnect)
+            .field("audio_only", &self.audio_only)
+            .field("frame_rate", &self.frame_rate)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How much is kept. What does not fit is dropped by whole groups of pictures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BufferLimits {
+    /// Media time from the oldest frame to the newest. Default 4 s.
+    pub duration: Duration,
+    /// Bytes. Default 8 MiB. Sound may take one more, so that it has no gap where video has.
+    pub bytes: usize,
+}
+
+impl Default for BufferLimits {
+    fn default() -> Self {
+        Self {
+            duration: Duration::from_secs(4),
+            bytes: 8 * 1024 * 1024,
+        }
+    }
+}
+
+/// When and how often a connection is made again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ReconnectOptions {
+    /// The pause before the first attempt; each further one doubles. Up to half of it is taken
+    /// away at random. Default 500 ms.
+    pub initial_delay: Duration,
+    /// The longest pause. Default 30 s.
+    pub max_delay: Duration,
+    /// Attempts without success before the publisher fails for good. 0: it never comes back.
+    /// Default 20, about nine minutes.
+    pub max_attempts: u32,
+    /// How many of them may end with the stream key rejected: after a broken connection servers
+    /// often hold the old session for some time. Default 6.
+    pub max_rejections: u32,
+    /// Whether the very first connection is attempted again too. Default false: a typing error
+    /// in the address or the key is told at once.
+    pub first_connection: bool,
+}
+
+impl Default for ReconnectOptions {
+    fn default() -> Self {
+        Self {
+            initial_delay: Duration::from_millis(500),
+            max_delay: Duration::from_secs(30),
+            max_attempts: 20,
+            max_rejections: 6,
+            first_connection: false,
+        }
+    }
+}

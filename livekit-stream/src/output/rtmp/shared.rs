@@ -1,0 +1,123 @@
+//! What a publisher's callers and its task share.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{Notify, watch};
+
+use super::PublishError;
+use super::queue::{Dropped, SendQueue};
+use crate::mux::AudioTrack;
+
+/// What a publisher is doing.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum PublisherState {
+    /// The first connection is being made.
+    Connecting,
+    /// The server takes the stream.
+    Publishing,
+    /// The connection was lost (or the first attempt failed, if that is attempted again).
+    Reconnecting,
+    /// It failed for good.
+    Failed(PublishError),
+    /// It was closed.
+    Closed,
+}
+
+impl PublisherState {
+    /// Whether nothing more will happen: failed or closed.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::Failed(_) | Self::Closed)
+    }
+}
+
+/// Counts since the publisher was made.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct PublisherStats {
+    /// The target without its stream key.
+    pub target: String,
+    /// What it is doing.
+    pub state: PublisherState,
+    /// Bytes given to the sockets, all connections together.
+    pub bytes_sent: u64,
+    /// Video frames sent.
+    pub video_frames_sent: u64,
+    /// Audio frames sent.
+    pub audio_frames_sent: u64,
+    /// Video frames that were not sent: no room, no connection, before the first keyframe, or
+    /// without parameter sets.
+    pub video_frames_dropped: u64,
+    /// Audio frames that were not sent, likewise.
+    pub audio_frames_dropped: u64,
+    /// Groups of pictures dropped as a whole or from some frame on.
+    pub gops_dropped: u64,
+    /// Connections made after the first.
+    pub reconnects: u32,
+    /// Connections that failed or broke, in a row.
+    pub failed_attempts: u32,
+    /// Why the last connection ended or could not be made.
+    pub last_error: Option<PublishError>,
+}
+
+/// What the task counts itself; the queue counts its own drops.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    pub(super) bytes: u64,
+    pub(super) video_frames: u64,
+    pub(super) audio_frames: u64,
+    pub(super) dropped: Dropped,
+    pub(super) reconnects: u32,
+    pub(super) failed_attempts: u32,
+    pub(super) last_error: Option<PublishError>,
+}
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) queue: SendQueue,
+    pub(super) audio: Option<AudioTrack>,
+    pub(super) counts: Counts,
+}
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) target: String,
+    pub(super) inner: Mutex<Inner>,
+    /// Frames were pushed.
+    pub(super) wake: Notify,
+    pub(super) closing: watch::Sender<bool>,
+    pub(super) state: watch::Sender<PublisherState>,
+    /// Counts the keyframes asked for.
+    pub(super) keyframes: watch::Sender<u64>,
+}
+
+impl Shared {
+    /// Nothing panics while it is locked; a poisoned lock would still hold whole values.
+    pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn request_keyframe(&self) {
+        self.keyframes
+            .send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    pub(super) fn stats(&self) -> PublisherStats {
+        let inner = self.lock();
+        let (counts, queued) = (&inner.counts, inner.queue.dropped());
+        PublisherStats {
+            target: self.target.clone(),
+            state: self.state.borrow().clone(),
+            bytes_sent: counts.bytes,
+            video_frames_sent: counts.video_frames,
+            audio_frames_sent: counts.audio_frames,
+            video_frames_dropped: counts.dropped.video_frames + queued.video_frames,
+            audio_frames_dropped: counts.dropped.audio_frames + queued.audio_frames,
+            gops_dropped: counts.dropped.gops + queued.gops,
+            reconnects: counts.reconnects,
+            failed_attempts: counts.failed_attempts,
+            last_error: counts.last_error.clone(),
+        }
+    }
+}
