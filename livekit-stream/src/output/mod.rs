@@ -1,2 +1,4 @@
 //! Where media goes: files, fMP4 chunks, RTMP servers. Depends on [`crate::mux`],
 //! [`crate::encode`], [`crate::decode`] and [`crate::rtmp`]; never on `room`.
+
+pub mod fmp4;
