@@ -163,7 +163,8 @@ impl FragmentedMp4Encoder {
     }
 
     /// Muxes frames that are encoded already, H.264 and the audio track's, without decoding them.
-    /// They may have any size; video before the first keyframe is dropped.
+    /// They may have any size. Nothing can be written before the first keyframe tells what the
+    /// video is like: video from before it is left out, and of audio the last 256 frames are kept.
     pub fn encode_encoded<S>(
         self,
         frames: S,
