@@ -1,6 +1,7 @@
 use crate::encode::EncodeError;
 use crate::frame::ConvertError;
 use crate::mux::MuxError;
+use crate::output::FileError;
 use crate::output::rtmp::PublishError;
 use crate::rtmp::UrlError;
 
@@ -39,6 +40,9 @@ pub enum OutputError {
     /// A picture could not be converted or scaled.
     #[error(transparent)]
     Convert(#[from] ConvertError),
+    /// A file cannot be written.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// A track does not go into the container.
     #[error(transparent)]
     Mux(#[from] MuxError),

@@ -2,6 +2,9 @@
 //! [`crate::encode`], [`crate::decode`] and [`crate::rtmp`]; never on `room`.
 
 mod error;
+mod file;
+pub mod fmp4;
 pub mod rtmp;
 
 pub use error::OutputError;
+pub use file::{FileError, SegmentFile};
