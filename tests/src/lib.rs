@@ -8,6 +8,7 @@
     reason = "a panic is how a test kit reports a failure"
 )]
 
+pub mod chromium;
 pub mod clip;
 pub mod http;
 pub mod impairment;

@@ -5,6 +5,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::chromium;
+
 /// A program or library that is not part of this workspace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Peer {
@@ -16,8 +18,8 @@ pub enum Peer {
     Nginx,
     /// Headless Chromium with H.264.
     Chromium,
-    /// `npm`, which fetches the browser's LiveKit client.
-    Npm,
+    /// The browser's LiveKit client, which `npm` fetches once.
+    LiveKitClient,
     /// libvpx, which is opened at run time to decode and encode VP8.
     Libvpx,
 }
@@ -39,7 +41,10 @@ impl fmt::Display for Missing {
                 "apt-get install nginx libnginx-mod-rtmp",
             ),
             Peer::Chromium => ("chromium", "apt-get install chromium"),
-            Peer::Npm => ("npm", "apt-get install npm"),
+            Peer::LiveKitClient => (
+                "npm's livekit-client",
+                "apt-get install npm, and a network to fetch it",
+            ),
             Peer::Libvpx => ("libvpx", "apt-get install libvpx7"),
         };
         write!(f, "{name} is not installed ({how})")
@@ -62,7 +67,7 @@ impl Missing {
 }
 
 impl Peer {
-    /// The program's path; of [`Peer::Nginx`] and [`Peer::Ffmpeg`], the first program's.
+    /// The program's or the library's path; of a pair, the first one's.
     pub fn find(self) -> Result<PathBuf, Missing> {
         let found = match self {
             Self::LiveKit => on_path("livekit-server").or_else(go_installed_livekit),
@@ -71,7 +76,9 @@ impl Peer {
             Self::Chromium => ["chromium", "chromium-browser", "google-chrome"]
                 .into_iter()
                 .find_map(on_path),
-            Self::Npm => on_path("npm"),
+            Self::LiveKitClient => {
+                on_path("npm").and_then(|npm| chromium::fetch_livekit_client(&npm))
+            }
             Self::Libvpx => library("libvpx.so"),
         };
         found.ok_or(Missing(self))
