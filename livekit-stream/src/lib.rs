@@ -24,8 +24,8 @@ pub use frame::{
     VideoRotation, VideoSize,
 };
 pub use record::{
-    AudioMode, MediaSource, RecordError, Recorder, RecorderBuilder, RecordingReport, TrackReport,
-    Treatment, VideoMode,
+    AudioMode, MediaSource, RecordError, Recorder, RecorderBuilder, RecordingReport, RestreamReport,
+    Restreamer, RestreamerBuilder, TargetReport, TrackReport, Treatment, VideoMode,
 };
 pub use room::{
     ConnectError, DisconnectReason, ParticipantKind, RemoteAudioTrack, RemoteParticipant,

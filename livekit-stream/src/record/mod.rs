@@ -7,10 +7,12 @@ mod feed;
 mod gap;
 mod recorder;
 mod report;
+mod restreamer;
 mod selection;
 mod transcode;
 mod writer;
 
 pub use recorder::{Recorder, RecorderBuilder};
 pub use report::{RecordError, RecordingReport, Treatment, TrackReport};
+pub use restreamer::{RestreamReport, Restreamer, RestreamerBuilder, TargetReport};
 pub use selection::{AudioMode, MediaSource, VideoMode};

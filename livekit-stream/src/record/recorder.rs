@@ -249,7 +249,8 @@ impl Job {
     }
 }
 
-async fn stop_requested(stopped: &mut watch::Receiver<bool>) -> bool {
+/// Completes with true when a stop is asked for.
+pub(super) async fn stop_requested(stopped: &mut watch::Receiver<bool>) -> bool {
     // A recorder that was dropped asks for nothing any more.
     if stopped.wait_for(|stopped| *stopped).await.is_err() {
         std::future::pending::<()>().await;

@@ -102,6 +102,9 @@ pub enum RecordError {
     /// The output failed.
     #[error(transparent)]
     Output(#[from] OutputError),
+    /// A restream was given no target.
+    #[error("no RTMP target was given")]
+    NoTarget,
     /// The output does not take a track's codec and copying was demanded.
     #[error("cannot copy {codec} of {participant}'s {media_source} to {output}: allow transcoding")]
     CannotCopy {

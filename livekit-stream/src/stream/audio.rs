@@ -245,7 +245,8 @@ impl Worker {
             Some(resampler) => resampler,
             none => none.insert(Resampler::new(self.sample_rate, self.num_channels)?),
         };
-        for sound in resampler.process(&sound)? {
+        let sound = resampler.process(&sound)?;
+        if !sound.samples.is_empty() {
             self.output.push(Ok(sound));
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! What can go wrong while a stream runs.
 
 use crate::decode::DecodeError;
-use crate::frame::ConvertError;
+use crate::frame::{ConvertError, ResampleError};
 
 /// An error of a running stream.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -13,6 +13,9 @@ pub enum StreamError {
     /// A picture could not be converted to the format asked for.
     #[error(transparent)]
     Convert(#[from] ConvertError),
+    /// Sound could not be brought to the rate or channels asked for.
+    #[error(transparent)]
+    Resample(#[from] ResampleError),
     /// The track is of the other kind, such as an audio track given to a video stream.
     #[error("a {wanted} stream cannot read the {codec} track {track}")]
     WrongKind {

@@ -1,0 +1,393 @@
+//! One participant to RTMP servers.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use futures::stream::{FuturesUnordered, SelectAll, StreamExt};
+use serde::Serialize;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::feed::{Feed, Item, Wanted, is_video};
+use super::recorder::{stop_requested, track_report};
+use super::report::{RecordError, TrackReport};
+use super::selection::{AudioMode, MediaSource, VideoMode};
+use super::writer::Written;
+use crate::encode::{AudioOptions, VideoOptions};
+use crate::frame::EncodedFrame;
+use crate::mux::AudioTrack;
+use crate::output::OutputError;
+use crate::output::rtmp::{PublisherOptions, PublisherState, PublisherStats, RtmpPublisher};
+use crate::room::{Presence, RemoteParticipant, Room};
+use crate::rtmp::RtmpUrl;
+
+/// How often progress is published.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
+
+/// How one target of a restream ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct TargetReport {
+    /// The server without its stream key.
+    pub target: String,
+    /// `connecting`, `publishing`, `reconnecting`, `failed` or `closed`.
+    pub state: &'static str,
+    /// Bytes sent.
+    pub bytes: u64,
+    /// Video frames sent.
+    pub video_frames: u64,
+    /// Audio frames sent.
+    pub audio_frames: u64,
+    /// Video and audio frames that were not sent.
+    pub frames_dropped: u64,
+    /// Connections made after the first.
+    pub reconnects: u32,
+    /// Why the last connection ended or could not be made.
+    pub last_error: Option<String>,
+}
+
+impl From<PublisherStats> for TargetReport {
+    fn from(stats: PublisherStats) -> Self {
+        Self {
+            target: stats.target,
+            state: match stats.state {
+                PublisherState::Connecting => "connecting",
+                PublisherState::Publishing => "publishing",
+                PublisherState::Reconnecting => "reconnecting",
+                PublisherState::Failed(_) => "failed",
+                PublisherState::Closed => "closed",
+            },
+            bytes: stats.bytes_sent,
+            video_frames: stats.video_frames_sent,
+            audio_frames: stats.audio_frames_sent,
+            frames_dropped: stats.video_frames_dropped + stats.audio_frames_dropped,
+            reconnects: stats.reconnects,
+            last_error: stats.last_error.map(|error| error.to_string()),
+        }
+    }
+}
+
+/// A restream as it ended.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct RestreamReport {
+    /// The participant's identity.
+    pub participant: String,
+    /// From the first frame's time to the last one's, in microseconds.
+    pub duration_us: i64,
+    /// Why it ended.
+    pub ended_by: String,
+    /// The tracks.
+    pub tracks: Vec<TrackReport>,
+    /// The targets, in the order they were given.
+    pub targets: Vec<TargetReport>,
+}
+
+impl RestreamReport {
+    /// Whether at least one server got something to play.
+    #[must_use]
+    pub fn is_playable(&self) -> bool {
+        self.targets.iter().any(|target| target.video_frames + target.audio_frames > 0)
+    }
+}
+
+/// How a [`Restreamer`] is made.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct RestreamerBuilder {
+    presence: Presence,
+    source: MediaSource,
+    video: VideoMode,
+    audio: AudioMode,
+    duration: Option<Duration>,
+    encoder: VideoOptions,
+    publisher: PublisherOptions,
+    targets: Vec<String>,
+}
+
+impl RestreamerBuilder {
+    /// Adds a target, `rtmp://` or `rtmps://` with application and stream key. All get the same
+    /// frames; one that fails does not disturb the others.
+    pub fn target(mut self, url: impl Into<String>) -> Self {
+        self.targets.push(url.into());
+        self
+    }
+
+    /// Camera (the default) or screen.
+    pub fn source(mut self, source: MediaSource) -> Self {
+        self.source = source;
+        self
+    }
+
+    /// What becomes of the pictures. Default [`VideoMode::Auto`].
+    pub fn video(mut self, mode: VideoMode) -> Self {
+        self.video = mode;
+        self
+    }
+
+    /// What becomes of the sound. Default [`AudioMode::Auto`], which makes AAC of it.
+    pub fn audio(mut self, mode: AudioMode) -> Self {
+        self.audio = mode;
+        self
+    }
+
+    /// Ends after this much media. Default: when the participant leaves, or at
+    /// [`Restreamer::stop`].
+    pub fn duration(mut self, duration: Duration) -> Self {
+        self.duration = Some(duration);
+        self
+    }
+
+    /// How pictures are encoded that are not copied.
+    pub fn encoder(mut self, options: VideoOptions) -> Self {
+        self.encoder = options;
+        self
+    }
+
+    /// How the targets are connected to.
+    pub fn publisher(mut self, options: PublisherOptions) -> Self {
+        self.publisher = options;
+        self
+    }
+
+    /// Starts to restream. Has to be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// A target that is no RTMP URL, or none at all.
+    pub fn start(mut self) -> Result<Restreamer, RecordError> {
+        if self.targets.is_empty() {
+            return Err(RecordError::NoTarget);
+        }
+        self.publisher.audio_only |= self.video == VideoMode::None;
+        let mut publishers = Vec::new();
+        for target in &self.targets {
+            let url = RtmpUrl::from_str(target).map_err(OutputError::from)?;
+            let publisher = RtmpPublisher::new(url, self.publisher.clone())?;
+            if self.audio != AudioMode::None {
+                let options = AudioOptions::default();
+                let track = AudioTrack::aac(options.sample_rate, options.num_channels)
+                    .map_err(OutputError::from)?;
+                publisher.set_audio_track(track);
+            }
+            publishers.push(publisher);
+        }
+        let wanted = Wanted {
+            source: self.source,
+            video: self.video,
+            audio: self.audio,
+            takes_opus: false,
+            output: "an RTMP server".to_owned(),
+            encoder: self.encoder,
+        };
+        let job = Job {
+            feed: Feed::start(&self.presence, &wanted),
+            participant: self.presence.identity().to_owned(),
+            duration_us: self.duration.map(|duration| duration.as_micros() as i64),
+            publishers,
+            video: Written::default(),
+            audio: Written::default(),
+        };
+        let (stop, stopped) = watch::channel(false);
+        let (progress, latest) = watch::channel(job.report("still streaming"));
+        Ok(Restreamer { stop, progress: latest, job: tokio::spawn(job.run(stopped, progress)) })
+    }
+}
+
+/// A participant's camera and microphone, or screen, on their way to RTMP servers.
+///
+/// H.264 is copied as it comes, VP8 is transcoded to H.264, and Opus to AAC, once for all
+/// targets. Dropping the restreamer lets it go on until the participant leaves;
+/// [`stop`](Self::stop) ends it.
+///
+/// ```no_run
+/// # async fn example(participant: livekit_stream::RemoteParticipant) -> Result<(), Box<dyn std::error::Error>> {
+/// use livekit_stream::Restreamer;
+///
+/// let restreamer = Restreamer::builder(&participant)
+///     .target("rtmp://live.example.org/app/key")
+///     .target("rtmps://backup.example.org/app/key")
+///     .start()?;
+/// let report = restreamer.finished().await?;
+/// println!("{} us", report.duration_us);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Restreamer {
+    stop: watch::Sender<bool>,
+    progress: watch::Receiver<RestreamReport>,
+    job: JoinHandle<Result<RestreamReport, RecordError>>,
+}
+
+impl Restreamer {
+    /// Restreams this participant; see the builder's methods.
+    pub fn builder(participant: &RemoteParticipant) -> RestreamerBuilder {
+        Self::of(Presence::from(participant))
+    }
+
+    /// Restreams whoever bears this identity, present or not, until the room ends: for somebody
+    /// who leaves and comes back the stream goes on.
+    pub fn follow(room: &Room, identity: &str) -> RestreamerBuilder {
+        Self::of(room.presence(identity))
+    }
+
+    fn of(presence: Presence) -> RestreamerBuilder {
+        RestreamerBuilder {
+            presence,
+            source: MediaSource::default(),
+            video: VideoMode::default(),
+            audio: AudioMode::default(),
+            duration: None,
+            encoder: VideoOptions::default(),
+            publisher: PublisherOptions::default(),
+            targets: Vec::new(),
+        }
+    }
+
+    /// The report as it stands.
+    pub fn progress(&self) -> RestreamReport {
+        self.progress.borrow().clone()
+    }
+
+    /// Whether it is over.
+    pub fn is_finished(&self) -> bool {
+        self.job.is_finished()
+    }
+
+    /// Ends the streams properly: what is buffered is sent first.
+    ///
+    /// # Errors
+    /// What ended it before.
+    pub async fn stop(self) -> Result<RestreamReport, RecordError> {
+        self.stop.send_replace(true);
+        self.finished().await
+    }
+
+    /// Waits until it ends by itself: the duration is reached, the participant has left, or
+    /// every target failed for good.
+    ///
+    /// # Errors
+    /// What ended it.
+    pub async fn finished(mut self) -> Result<RestreamReport, RecordError> {
+        match (&mut self.job).await {
+            Ok(result) => result,
+            // The task is never aborted, so this is a panic of its own: let it be seen.
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
+}
+
+struct Job {
+    participant: String,
+    duration_us: Option<i64>,
+    feed: Feed,
+    publishers: Vec<RtmpPublisher>,
+    video: Written,
+    audio: Written,
+}
+
+impl Job {
+    async fn run(
+        mut self,
+        mut stopped: watch::Receiver<bool>,
+        progress: watch::Sender<RestreamReport>,
+    ) -> Result<RestreamReport, RecordError> {
+        let mut tick = tokio::time::interval(PROGRESS_INTERVAL);
+        let mut keyframes = self.keyframe_requests();
+        let ended_by = loop {
+            let item = tokio::select! {
+                item = self.feed.next() => item,
+                _ = tick.tick() => {
+                    progress.send_replace(self.report("still streaming"));
+                    if let Some(error) = self.all_failed() {
+                        break Err(error);
+                    }
+                    continue;
+                }
+                Some(()) = keyframes.next() => {
+                    if let Some(video) = &self.feed.video {
+                        video.request_keyframe();
+                    }
+                    continue;
+                }
+                true = stop_requested(&mut stopped) => break Ok("stopped"),
+            };
+            match item {
+                None => break Ok("the participant left"),
+                Some(Item::Failed(error)) => break Err(error),
+                Some(Item::Frame(frame)) => {
+                    if self.is_past_the_end(frame.timestamp_us) {
+                        break Ok("the duration was reached");
+                    }
+                    self.send(&frame);
+                }
+            }
+        };
+        self.publishers.iter().map(RtmpPublisher::close).collect::<FuturesUnordered<_>>().count().await;
+        let report = self.report(ended_by.as_ref().map_or("an error", |ended_by| *ended_by));
+        progress.send_replace(report.clone());
+        ended_by.map(|_| report)
+    }
+
+    fn keyframe_requests(&self) -> SelectAll<impl futures::Stream<Item = ()> + use<>> {
+        self.publishers
+            .iter()
+            .map(|publisher| {
+                let requests = publisher.keyframe_requests();
+                Box::pin(futures::stream::unfold(requests, |mut requests| async move {
+                    requests.changed().await.ok()?;
+                    Some(((), requests))
+                }))
+            })
+            .collect()
+    }
+
+    fn send(&mut self, frame: &EncodedFrame) {
+        let written = if is_video(frame) { &mut self.video } else { &mut self.audio };
+        written.count(frame);
+        for publisher in &self.publishers {
+            // A target that failed for good says so in the report; the others go on.
+            let _ = publisher.send(frame.clone());
+        }
+    }
+
+    fn all_failed(&self) -> Option<RecordError> {
+        let mut targets = Vec::new();
+        for publisher in &self.publishers {
+            match publisher.state() {
+                PublisherState::Failed(error) => targets.push((publisher.stats().target, error)),
+                _ => return None,
+            }
+        }
+        Some(OutputError::AllTargetsFailed { targets }.into())
+    }
+
+    fn start_us(&self) -> Option<i64> {
+        match (self.video.first_us, self.audio.first_us) {
+            (Some(video), Some(audio)) => Some(video.min(audio)),
+            (video, audio) => video.or(audio),
+        }
+    }
+
+    fn is_past_the_end(&self, timestamp_us: i64) -> bool {
+        match (self.duration_us, self.start_us()) {
+            (Some(duration), Some(start)) => timestamp_us - start >= duration,
+            _ => false,
+        }
+    }
+
+    fn report(&self, ended_by: &str) -> RestreamReport {
+        let start = self.start_us();
+        let end = self.video.end_us.max(self.audio.end_us);
+        let line = |track, written| track_report(track, written, start, 0);
+        let video = self.feed.video.as_ref().map(|track| line(track, &self.video));
+        let audio = self.feed.audio.as_ref().map(|track| line(track, &self.audio));
+        RestreamReport {
+            participant: self.participant.clone(),
+            duration_us: start.map_or(0, |start| end - start),
+            ended_by: ended_by.to_owned(),
+            tracks: video.into_iter().chain(audio).collect(),
+            targets: self.publishers.iter().map(|one| one.stats().into()).collect(),
+        }
+    }
+}
