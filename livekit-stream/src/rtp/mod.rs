@@ -1,1 +1,15 @@
-//! RTP to encoded frames: jitter buffer, depacketizers, clock. No sockets, no clock of its own: time is an input.
+//! RTP to encoded frames: jitter buffer, depacketizers, clock. No sockets, no clock of its own:
+//! time is an input.
+//!
+//! [`Receiver`] joins the parts for one track. It depends on [`crate::codec`] and
+//! [`crate::frame`] alone.
+
+mod clock;
+pub mod depacketize;
+mod jitter;
+mod keyframe;
+mod receiver;
+
+pub use clock::{ParticipantClock, RoomClock, TrackClock};
+pub use jitter::{JitterBuffer, JitterOptions, JitterStats, Packet, ReleasedFrame};
+pub use receiver::{Receiver, ReceiverOptions, ReceiverStats};

@@ -1,0 +1,106 @@
+//! The payloads of one frame's RTP packets to the frame: one file per payload format.
+//!
+//! The jitter buffer decides which packets make up a frame; a [`Depacketizer`] gets them all, in
+//! order and without gaps, and builds the frame with at most one copy.
+
+mod h264;
+mod opus;
+mod vp8;
+
+use bytes::Bytes;
+
+use crate::codec::Codec;
+use crate::frame::VideoSize;
+
+/// Payloads that do not make up a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DepacketizeError {
+    /// A payload ends inside a header or a field.
+    #[error("{0} payload of {1} bytes is cut short")]
+    Truncated(Codec, usize),
+    /// A packet type that the negotiated packetization mode does not have (RFC 6184 section 5.2:
+    /// STAP-B, MTAP16, MTAP24, FU-B and the reserved types).
+    #[error("H.264 packet type {0} is not part of packetization mode 1")]
+    PacketType(u8),
+    /// A fragment without its predecessor, or a fragmented unit without its last fragment.
+    #[error("H.264 fragmentation unit is incomplete")]
+    Fragment,
+    /// The first packet does not begin a frame, or a later one does.
+    #[error("VP8 packet is out of place in its frame")]
+    FrameStart,
+    /// The frame's own header cannot be read.
+    #[error("{0} frame header is damaged")]
+    FrameHeader(Codec),
+    /// There is no RTP payload format for this codec here.
+    #[error("{0} over RTP is not supported")]
+    Codec(Codec),
+}
+
+/// A frame built from its packets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Depacketized {
+    /// The frame's bytes in the form that [`Codec`] says.
+    pub data: Bytes,
+    /// Whether decoding can start here; always true for audio.
+    pub keyframe: bool,
+    /// The picture's size, when this frame or one before it told it.
+    pub size: VideoSize,
+}
+
+/// Builds frames of one track.
+#[derive(Debug)]
+pub struct Depacketizer(Format);
+
+#[derive(Debug)]
+enum Format {
+    H264(h264::H264Depacketizer),
+    Vp8(vp8::Vp8Depacketizer),
+    Opus,
+    Unsupported(Codec),
+}
+
+impl Depacketizer {
+    /// A depacketizer for a track of this codec. For a codec without RTP payload format here
+    /// (AAC) every frame is a [`DepacketizeError::Codec`].
+    #[must_use]
+    pub fn new(codec: Codec) -> Self {
+        Self(match codec {
+            Codec::H264 => Format::H264(h264::H264Depacketizer::default()),
+            Codec::Vp8 => Format::Vp8(vp8::Vp8Depacketizer::default()),
+            Codec::Opus => Format::Opus,
+            Codec::Aac => Format::Unsupported(codec),
+        })
+    }
+
+    /// Whether this payload certainly is a frame's first, judged by itself. H.264 has no mark for
+    /// it, so `false` only says that it may be not.
+    pub fn is_frame_start(&mut self, payload: &[u8]) -> bool {
+        match &mut self.0 {
+            Format::H264(h264) => h264.is_frame_start(payload),
+            Format::Vp8(_) => vp8::is_frame_start(payload),
+            Format::Opus | Format::Unsupported(_) => true,
+        }
+    }
+
+    /// Builds the frame of these payloads: none is empty, and they are all of the frame's, in
+    /// order. `Ok(None)` when they carry no picture, such as parameter sets on their own.
+    ///
+    /// # Errors
+    ///
+    /// When the payloads are malformed; the frame is lost then.
+    pub fn depacketize(
+        &mut self,
+        payloads: &[Bytes],
+    ) -> Result<Option<Depacketized>, DepacketizeError> {
+        match &mut self.0 {
+            Format::H264(h264) => h264.depacketize(payloads),
+            Format::Vp8(vp8) => vp8.depacketize(payloads).map(Some),
+            Format::Opus => opus::depacketize(payloads).map(Some),
+            Format::Unsupported(codec) => Err(DepacketizeError::Codec(*codec)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
