@@ -1,10 +1,17 @@
 //! Encoders: pictures and sound in, encoded frames out. One file per backend. Depends on
 //! [`crate::frame`] and [`crate::codec`].
 
+#[cfg(feature = "aac")]
+mod aac;
+mod framing;
+mod libopus;
 mod openh264;
+mod opus;
+#[cfg(test)]
+mod sweep;
 
 use crate::codec::Codec;
-use crate::frame::{AudioFrame, EncodedFrame, VideoFrame};
+use crate::frame::{AudioFrame, EncodedFrame, VideoFrame, VideoRotation, VideoSize};
 
 /// A frame could not be encoded, or an encoder could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -160,10 +167,24 @@ impl Default for AudioOptions {
 
 /// Turns the sound of one track into encoded frames of the codec's own length. Input of another
 /// rate or channel count is converted.
+///
+/// # Times
+///
+/// Frames follow each other without gap or overlap, counted in samples from the time of the
+/// first one, so they do not inherit the jitter of the input's timestamps. Where those leave the
+/// count, the sound follows them:
+/// * a jump forward by more than 100 ms is filled with silence, one by more than 10 s is not
+///   filled but starts the count anew;
+/// * a jump back by more than 100 ms drops the sound that is there already, one by more than 10 s
+///   is taken for a restarted clock and goes on without a gap;
+/// * a smaller difference of more than 20 ms that lasts for half a second is drift, and is made
+///   up by inserting silence or dropping samples.
+///
+/// The encoder's own delay is taken out: what a decoder makes of a frame, without trimming
+/// anything, is the sound at the frame's time. The priming frames before the first sample are
+/// not given out.
 pub trait AudioEncoder: Send {
-    /// Takes sound and appends the frames that it completed to `out`. Frame times follow from the
-    /// time of the first sample and are counted in samples; a jump of the input's timestamps by
-    /// more than 100 ms forward is filled with silence.
+    /// Takes sound and appends the frames that it completed to `out`.
     fn encode(
         &mut self,
         frame: &AudioFrame,
@@ -173,4 +194,56 @@ pub trait AudioEncoder: Send {
     fn flush(&mut self, out: &mut Vec<EncodedFrame>) -> Result<(), EncodeError>;
     /// The codec's out-of-band configuration: the AudioSpecificConfig of AAC, the `OpusHead` of Opus.
     fn codec_config(&self) -> bytes::Bytes;
+}
+
+/// The encoder for `codec`.
+///
+/// Opus frames are 20 ms long, AAC frames 1024 samples. Opus works at 8, 12, 16, 24 or 48 kHz.
+///
+/// # Errors
+///
+/// [`EncodeError::UnsupportedCodec`] for a codec that this crate, or this build of it, does not
+/// encode, and [`EncodeError::OptionOutOfRange`].
+pub fn audio_encoder(
+    codec: Codec,
+    options: AudioOptions,
+) -> Result<Box<dyn AudioEncoder>, EncodeError> {
+    match codec {
+        Codec::Opus => Ok(Box::new(opus::OpusEncoder::new(&options)?)),
+        #[cfg(feature = "aac")]
+        Codec::Aac => Ok(Box::new(aac::AacEncoder::new(&options)?)),
+        #[cfg(not(feature = "aac"))]
+        Codec::Aac => Err(EncodeError::UnsupportedCodec {
+            codec,
+            hint: ": build livekit-stream with its feature `aac`",
+        }),
+        Codec::H264 | Codec::Vp8 => Err(EncodeError::UnsupportedCodec {
+            codec,
+            hint: ": it does not carry sound",
+        }),
+    }
+}
+
+fn check_channels(options: &AudioOptions) -> Result<(), EncodeError> {
+    if matches!(options.num_channels, 1 | 2) {
+        return Ok(());
+    }
+    Err(EncodeError::OptionOutOfRange {
+        option: "num_channels",
+        value: options.num_channels.to_string(),
+        allowed: "1 or 2",
+    })
+}
+
+/// One packet of sound.
+fn sound(codec: Codec, data: Vec<u8>, timestamp_us: i64) -> EncodedFrame {
+    EncodedFrame {
+        codec,
+        data: data.into(),
+        keyframe: true,
+        timestamp_us,
+        rotation: VideoRotation::Deg0,
+        size: VideoSize::default(),
+        lost_packets: 0,
+    }
 }

@@ -7,11 +7,13 @@ mod encoded;
 #[cfg(test)]
 pub(crate) mod ffmpeg;
 mod format;
+mod resample;
 mod rotation;
 mod video;
 
 pub use audio::AudioFrame;
 pub use encoded::{EncodedFrame, VideoSize};
 pub use format::{Plane, VideoFormat};
+pub use resample::{ResampleError, Resampler};
 pub use rotation::VideoRotation;
 pub use video::{ColorMatrix, ColorRange, ColorSpace, ConvertError, VideoFrame, VideoFrameEvent};

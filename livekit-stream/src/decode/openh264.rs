@@ -1,0 +1,115 @@
+//! H.264 by Cisco's openh264: baseline, main and high profile, 8 bits, 4:2:0, no interlace.
+
+use ::openh264::OpenH264API;
+use ::openh264::decoder::{Decoder, DecoderConfig, Flush};
+use ::openh264::formats::YUVSource;
+use h264_reader::nal::sps::SeqParameterSet;
+use h264_reader::rbsp::{BitReader, decode_nal};
+
+use super::{DecodeError, VideoDecoder, VideoOptions, copy_i420};
+use crate::codec::Codec;
+use crate::codec::h264::{NalUnitType, annexb_nal_units};
+use crate::frame::{ColorMatrix, ColorRange, ColorSpace, EncodedFrame, VideoFrame, VideoSize};
+
+/// Decodes access units in Annex B form. Matrix and range are those that the sequence parameter
+/// set tells, else BT.601 in limited range.
+pub(crate) struct OpenH264Decoder {
+    decoder: Decoder,
+    options: VideoOptions,
+    color: ColorSpace,
+    /// The sequence parameter set that `color` was read from.
+    sps: Vec<u8>,
+    /// No frame can be decoded before the next keyframe.
+    waiting: bool,
+}
+
+impl OpenH264Decoder {
+    pub(crate) fn new(options: &VideoOptions) -> Result<Self, DecodeError> {
+        // Flushing after each access unit shows its picture at once. Without, profiles that
+        // allow reordering hold pictures back, although real-time senders never reorder.
+        let config = DecoderConfig::new().flush_after_decode(Flush::Flush);
+        let decoder = Decoder::with_api_config(OpenH264API::from_source(), config)
+            .map_err(|e| corrupt(&e))?;
+        Ok(Self {
+            decoder,
+            options: options.clone(),
+            color: ColorSpace::default(),
+            sps: Vec::new(),
+            waiting: true,
+        })
+    }
+
+    fn read_color(&mut self, access_unit: &[u8]) {
+        let sps = annexb_nal_units(access_unit)
+            .take_while(|unit| NalUnitType::of(unit).is_none_or(|kind| !kind.is_vcl()))
+            .find(|unit| NalUnitType::of(unit) == Some(NalUnitType::Sps));
+        if let Some(sps) = sps
+            && sps != self.sps
+        {
+            self.color = color_of(sps).unwrap_or_default();
+            self.sps = sps.to_vec();
+        }
+    }
+}
+
+impl VideoDecoder for OpenH264Decoder {
+    fn decode(&mut self, frame: &EncodedFrame) -> Result<Option<VideoFrame>, DecodeError> {
+        if frame.keyframe {
+            self.read_color(&frame.data);
+        } else if self.waiting {
+            return Ok(None);
+        }
+        self.waiting = true;
+        let picture = self.decoder.decode(&frame.data).map_err(|e| corrupt(&e))?;
+        self.waiting = false;
+        let Some(picture) = picture else {
+            return Ok(None);
+        };
+        let (width, height) = picture.dimensions();
+        let strides = picture.strides();
+        copy_i420(
+            Codec::H264,
+            VideoSize {
+                width: width as u32,
+                height: height as u32,
+            },
+            self.color,
+            [
+                (picture.y(), strides.0),
+                (picture.u(), strides.1),
+                (picture.v(), strides.2),
+            ],
+            self.options.normalize_stride,
+        )
+        .map(Some)
+    }
+}
+
+fn corrupt(reason: &dyn std::fmt::Display) -> DecodeError {
+    DecodeError::Corrupt {
+        codec: Codec::H264,
+        reason: reason.to_string(),
+    }
+}
+
+/// The colour space in the video usability information of a sequence parameter set (ITU-T H.264
+/// annex E.2.1); `None` when it does not tell.
+fn color_of(sps: &[u8]) -> Option<ColorSpace> {
+    let rbsp = decode_nal(sps).ok()?;
+    let sps = SeqParameterSet::from_bits(BitReader::new(&*rbsp)).ok()?;
+    let signal = sps.vui_parameters?.video_signal_type?;
+    // Table E-5: 1 is BT.709.
+    let matrix = match signal.colour_description {
+        Some(description) if description.matrix_coefficients == 1 => ColorMatrix::Bt709,
+        _ => ColorMatrix::Bt601,
+    };
+    let range = if signal.video_full_range_flag {
+        ColorRange::Full
+    } else {
+        ColorRange::Limited
+    };
+    Some(ColorSpace { matrix, range })
+}
+
+#[cfg(test)]
+mod tests;
