@@ -154,7 +154,9 @@ impl Feed {
         audio: Option<&AudioTrack>,
         out: &mut Vec<Out>,
     ) -> Result<(), MuxError> {
-        let Some(origin_us) = self.origin_us.or(self.audio_only.then_some(frame.timestamp_us))
+        let Some(origin_us) = self
+            .origin_us
+            .or(self.audio_only.then_some(frame.timestamp_us))
         else {
             self.hold(frame);
             return Ok(());
@@ -311,7 +313,8 @@ mod tests {
     fn times_never_step_back() {
         let mut feed = Feed::new(false, None);
         let mut out = Vec::new();
-        feed.push(keyframe(64, 48, 1_000_000), None, &mut out).unwrap();
+        feed.push(keyframe(64, 48, 1_000_000), None, &mut out)
+            .unwrap();
         for time in [1_040_000, 1_020_000, i64::MIN, 1_080_000] {
             feed.push(frame(Codec::H264, time), None, &mut out).unwrap();
         }

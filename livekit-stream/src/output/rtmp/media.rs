@@ -15,9 +15,7 @@ use super::worker::{Input, TargetSize, Worker};
 use super::{PublishError, PublisherOptions, PublisherState, PublisherStats, RtmpPublisher};
 use crate::codec::Codec;
 use crate::encode::{AudioOptions, Preset, VideoOptions};
-use crate::frame::{
-    AudioFrame, EncodedFrame, VideoFrame, VideoFrameEvent, VideoRotation,
-};
+use crate::frame::{AudioFrame, EncodedFrame, VideoFrame, VideoFrameEvent, VideoRotation};
 use crate::mux::AudioTrack;
 use crate::output::OutputError;
 use crate::rtmp::{RtmpUrl, UrlError};
@@ -170,11 +168,12 @@ impl RtmpOutputBuilder {
     pub fn build(self) -> Result<RtmpOutput, OutputError> {
         self.check()?;
         let gop_size = self.gop.unwrap_or((self.fps * GOP_SECONDS).round() as u32);
-        let mut video = VideoOptions::default();
-        video.bit_rate = Some(self.bit_rate);
-        video.frame_rate = self.fps;
-        video.gop_size = gop_size.max(1);
-        video.preset = self.preset;
+        let video = VideoOptions {
+            bit_rate: Some(self.bit_rate),
+            frame_rate: self.fps,
+            gop_size: gop_size.max(1),
+            preset: self.preset,
+        };
         let size = TargetSize {
             width: self.width,
             height: self.height,
@@ -218,7 +217,10 @@ impl RtmpOutputBuilder {
     /// As `build`, and [`OutputError::AllTargetsFailed`].
     pub async fn connect(self) -> Result<RtmpOutput, OutputError> {
         let output = self.build()?;
-        let waits = output.targets.iter().map(|target| target.published().boxed());
+        let waits = output
+            .targets
+            .iter()
+            .map(|target| target.published().boxed());
         if futures::future::select_ok(waits).await.is_err() {
             return Err(output.all_failed().unwrap_or(OutputError::Closed));
         }
@@ -247,7 +249,11 @@ impl RtmpOutputBuilder {
             return out_of_range("gop", &0, "at least 1");
         }
         if !matches!(self.audio.sample_rate, 44_100 | 48_000) {
-            return out_of_range("audio_sample_rate", &self.audio.sample_rate, "44100 or 48000");
+            return out_of_range(
+                "audio_sample_rate",
+                &self.audio.sample_rate,
+                "44100 or 48000",
+            );
         }
         Ok(())
     }

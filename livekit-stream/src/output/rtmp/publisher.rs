@@ -1,15 +1,16 @@
 //! One connection after the other to one target.
 
 use std::future::Future;
+use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::Stream;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, WriteHalf};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::connection::{self, Connection, READ_LEN};
+use super::connection::{self, Connection, READ_LEN, Transport};
 use super::feed::{Feed, Out};
 use super::queue::SendQueue;
 use super::shared::{Counts, Inner, Shared};
@@ -80,8 +81,7 @@ impl RtmpPublisher {
         options: PublisherOptions,
         keyframes: watch::Sender<u64>,
     ) -> Result<Self, OutputError> {
-        let runtime =
-            tokio::runtime::Handle::try_current().map_err(|_| OutputError::NoRuntime)?;
+        let runtime = tokio::runtime::Handle::try_current().map_err(|_| OutputError::NoRuntime)?;
         let shared = Arc::new(Shared {
             target: url.to_string(),
             inner: Mutex::new(Inner {
@@ -244,13 +244,7 @@ async fn connect_again_and_again(
         };
         attempts = attempts.saturating_add(1);
         rejections = rejections.saturating_add(u32::from(error.is_rejection()));
-        let mut inner = shared.lock();
-        inner.counts.failed_attempts = attempts;
-        inner.counts.last_error = Some(error.clone());
-        if published {
-            inner.queue.disconnect();
-        }
-        drop(inner);
+        shared.note_failure(&error, attempts, published);
         if *shared.closing.borrow() {
             return Ok(());
         }
@@ -288,8 +282,28 @@ async fn unless_closing<T>(shared: &Shared, future: impl Future<Output = T>) -> 
     let mut closing = shared.closing.subscribe();
     tokio::select! {
         biased;
-        _ = closing.wait_for(|closing| *closing) => None,
+        () = closed(&mut closing) => None,
         value = future => Some(value),
+    }
+}
+
+/// Waits until closing is asked for. The sender is in [`Shared`] and outlives this wait.
+async fn closed(closing: &mut watch::Receiver<bool>) {
+    let _ = closing.wait_for(|closing| *closing).await;
+}
+
+/// Writes some of `pending`, or passes on what TLS holds back when there is none.
+async fn write_or_flush(
+    writer: &mut WriteHalf<Box<dyn Transport>>,
+    pending: &[u8],
+) -> io::Result<usize> {
+    if pending.is_empty() {
+        writer.flush().await?;
+        return Ok(0);
+    }
+    match writer.write(pending).await? {
+        0 => Err(io::ErrorKind::WriteZero.into()),
+        count => Ok(count),
     }
 }
 
@@ -361,24 +375,19 @@ async fn drive_with(
                 let bytes = input.get(..count).unwrap_or_default();
                 connection::received(&mut session, bytes, &address)?;
             }
-            count = writer.write(pending), if !pending.is_empty() => {
+            step = write_or_flush(&mut writer, pending), if waiting => {
                 let stage = session.stage();
-                let count = count.map_err(|error| PublishError::io(&address, stage, error))?;
+                let count = step.map_err(|error| PublishError::io(&address, stage, error))?;
+                flushed = pending.is_empty();
                 written += count;
-                flushed = false;
                 progress = Instant::now();
                 shared.lock().counts.bytes += count as u64;
-            }
-            result = writer.flush(), if pending.is_empty() && !flushed => {
-                let stage = session.stage();
-                result.map_err(|error| PublishError::io(&address, stage, error))?;
-                flushed = true;
             }
             () = sleep_until(limit), if waiting => {
                 return Err(PublishError::Stalled { address, after });
             }
             () = shared.wake.notified(), if !waiting => {}
-            _ = closing.wait_for(|closing| *closing), if deadline.is_none() => {
+            () = closed(&mut closing), if deadline.is_none() => {
                 deadline = Some(Instant::now() + options.close_timeout);
             }
         }

@@ -104,10 +104,6 @@ impl SendQueue {
         Some(frame)
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.frames.is_empty()
-    }
-
     /// The connection is lost: what is buffered is only worth keeping from the last keyframe on.
     pub(super) fn disconnect(&mut self) {
         self.disconnected = true;
@@ -309,7 +305,7 @@ mod tests {
         queue.connect();
         assert!(queue.take_keyframe_request());
         queue.push(frame(Codec::H264, false, 100, 10));
-        assert!(queue.is_empty());
+        assert_eq!(queue.pop(), None);
     }
 
     proptest! {
