@@ -105,7 +105,7 @@ impl Packetizer {
             for (i, chunk) in chunks.iter().enumerate() {
                 let start = u8::from(i == 0) << 7;
                 let end = u8::from(i + 1 == chunks.len()) << 6;
-                let header = [unit[0] & 0xe0 | 28, start | end | unit[0] & 0x1f];
+                let header = [unit[0] & 0xe0 | 0x1c, start | end | unit[0] & 0x1f];
                 payloads.push([&header[..], chunk].concat());
             }
         }
