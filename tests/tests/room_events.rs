@@ -108,7 +108,9 @@ async fn without_auto_subscribe_only_what_is_asked_for_comes() {
         let frames = livekit_stream_tests::guest::take(&mut sound, 25).await;
         assert_eq!(frames[0].sample_rate, 48_000);
         microphone.set_subscribed(false).await.expect("the room is open");
-        guest.until(|event| matches!(event, RoomEvent::TrackUnsubscribed { .. }).then_some(())).await;
+        guest
+            .until(|event| matches!(event, RoomEvent::TrackUnsubscribed { .. }).then_some(()))
+            .await;
     }
     publisher.leave().await;
     guest.room.close().await;

@@ -39,7 +39,7 @@ struct RoomState {
 
 /// What the session shares with the handles of the room.
 #[derive(Debug)]
-pub(super) struct Shared {
+pub(crate) struct Shared {
     identity: String,
     clock: RoomClock,
     state: Mutex<RoomState>,
@@ -96,6 +96,7 @@ struct Subscribed {
     participant: RemoteParticipant,
     publication: RemoteTrackPublication,
     track: RemoteTrack,
+    media: WebRtcTrack,
     /// Dropped to end the receiving task.
     _stop: oneshot::Sender<()>,
 }
@@ -111,6 +112,8 @@ pub(super) struct Session {
     subscribed: HashMap<String, Subscribed>,
     /// Tracks whose media came before their announcement, by sid.
     early: HashMap<String, WebRtcTrack>,
+    /// Tracks that are not subscribed to any more and may be again, by sid.
+    parked: HashMap<String, WebRtcTrack>,
     /// Tells the sids of tracks whose media ended.
     ended: mpsc::Sender<String>,
     own_sid: String,
@@ -155,6 +158,7 @@ impl Session {
             subscriber,
             subscribed: HashMap::new(),
             early: HashMap::new(),
+            parked: HashMap::new(),
             ended,
             own_sid: own.sid,
         };
@@ -271,8 +275,22 @@ impl Session {
     }
 
     async fn answer(&mut self, offer: proto::SessionDescription) -> Option<DisconnectReason> {
+        // The WebRTC crate tells neither that a media section stopped sending, which ends its
+        // track, nor that it sends the same track again.
+        let sending = transport::sending_sections(&offer.sdp);
+        let sends = |sid: &str| sending.iter().any(|section| section.contains(sid));
+        let over = self.subscribed.keys().filter(|sid| !sends(sid)).cloned().collect::<Vec<_>>();
+        let again = self.parked.keys().filter(|sid| sends(sid)).cloned().collect::<Vec<_>>();
+        for sid in over {
+            self.media_ended(&sid);
+        }
         match self.subscriber.answer(offer.sdp).await {
             Ok(sdp) => {
+                for sid in again {
+                    if let Some(media) = self.parked.remove(&sid) {
+                        self.media_came(media).await;
+                    }
+                }
                 let answer = proto::SessionDescription {
                     r#type: "answer".to_owned(),
                     sdp,
@@ -409,6 +427,7 @@ impl Session {
 
     fn unpublish(&mut self, participant: &RemoteParticipant, publication: &RemoteTrackPublication) {
         self.media_ended(publication.sid());
+        self.parked.remove(publication.sid());
         participant.remove(publication.sid());
         self.emit(RoomEvent::TrackUnpublished {
             publication: publication.clone(),
@@ -445,7 +464,7 @@ impl Session {
         let rate = hub.codec().map_or(90_000, crate::codec::Codec::clock_rate);
         let (stop, stopped) = oneshot::channel();
         let source = transport::Source {
-            track: media,
+            track: Arc::clone(&media),
             clock: participant.clock().track(rate),
             hub,
             orientation_id: self.subscriber.orientation_id().filter(|_| kind == MediaKind::Video),
@@ -464,6 +483,7 @@ impl Session {
                 participant: participant.clone(),
                 publication: publication.clone(),
                 track: track.clone(),
+                media,
                 _stop: stop,
             },
         );
@@ -474,7 +494,8 @@ impl Session {
     fn media_ended(&mut self, sid: &str) {
         self.early.remove(sid);
         let Some(subscribed) = self.subscribed.remove(sid) else { return };
-        let Subscribed { participant, publication, track, _stop } = subscribed;
+        let Subscribed { participant, publication, track, media, _stop } = subscribed;
+        self.parked.insert(sid.to_owned(), media);
         track.hub().end();
         publication.set_track(None);
         participant.notify();

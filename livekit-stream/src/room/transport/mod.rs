@@ -219,9 +219,35 @@ fn extension_id(sdp: &str, uri: &str) -> Option<u8> {
     })
 }
 
+/// The media sections of an offer in which the peer sends (RFC 8866 section 6.7).
+pub(crate) fn sending_sections(sdp: &str) -> Vec<&str> {
+    let starts: Vec<usize> = sdp.match_indices("\nm=").map(|(at, _)| at + 1).collect();
+    let ends = starts.iter().skip(1).copied().chain([sdp.len()]);
+    starts
+        .iter()
+        .zip(ends)
+        .filter_map(|(&start, end)| sdp.get(start..end))
+        .filter(|section| {
+            section
+                .lines()
+                .all(|line| !matches!(line.trim_end(), "a=inactive" | "a=recvonly"))
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_sections_that_send_count() {
+        let sdp = "v=0\r\nm=audio 9\r\na=sendonly\r\na=msid:PA_1 TR_1\r\n\
+                   m=video 9\r\na=msid:PA_1 TR_2\r\na=inactive\r\nm=video 9\r\na=msid:PA_1 TR_3\r\n";
+        let sections = sending_sections(sdp);
+        assert_eq!(sections.len(), 2);
+        assert!(sections[0].contains("TR_1") && sections[1].contains("TR_3"));
+        assert!(sending_sections("").is_empty());
+    }
 
     #[test]
     fn finds_the_id_of_a_header_extension() {

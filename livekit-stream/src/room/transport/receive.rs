@@ -51,7 +51,7 @@ pub(crate) async fn receive(source: Source) {
     match hub.codec() {
         Some(codec) => {
             let receiver = Receiver::new(codec, clock, ReceiverOptions::new(codec));
-            let mut task = Task { track: &track, hub: &hub, orientation_id, receiver };
+            let mut task = Task { track: &track, hub: &hub, orientation_id, ssrc: None, receiver };
             task.run(&mut stop).await;
         }
         None => drain(&track, &mut stop).await,
@@ -76,6 +76,8 @@ struct Task<'a> {
     track: &'a WebRtcTrack,
     hub: &'a TrackHub,
     orientation_id: Option<u8>,
+    /// The SSRC of the last packet.
+    ssrc: Option<u32>,
     receiver: Receiver,
 }
 
@@ -142,6 +144,7 @@ impl Task<'_> {
                     .and_then(|id| packet.header.get_extension(id))
                     .and_then(|payload| payload.first().copied())
                     .map(VideoRotation::from_extension);
+                self.ssrc = Some(packet.header.ssrc);
                 let packet = Packet {
                     sequence_number: packet.header.sequence_number,
                     timestamp: packet.header.timestamp,
@@ -164,11 +167,10 @@ impl Task<'_> {
 
     /// Sends a picture loss indication (RFC 4585 section 6.3.1).
     async fn request_keyframe(&self) {
-        for ssrc in self.track.ssrcs().await {
-            let indication = PictureLossIndication { sender_ssrc: 0, media_ssrc: ssrc };
-            // A connection that is gone ends the track by itself.
-            let _ = self.track.write_rtcp(vec![Box::new(indication)]).await;
-        }
+        let Some(media_ssrc) = self.ssrc else { return };
+        let indication = PictureLossIndication { sender_ssrc: 0, media_ssrc };
+        // A connection that is gone ends the track by itself.
+        let _ = self.track.write_rtcp(vec![Box::new(indication)]).await;
     }
 }
 
