@@ -165,14 +165,14 @@ impl AudioSpecificConfig {
         ])
     }
 
-    fn sample_rate_index(&self) -> Option<u32> {
+    fn sample_rate_index(self) -> Option<u32> {
         SAMPLE_RATES
             .iter()
             .position(|&rate| rate == self.sample_rate)
             .map(|index| index as u32)
     }
 
-    fn channel_configuration(&self) -> Result<u32, AacError> {
+    fn channel_configuration(self) -> Result<u32, AacError> {
         match self.num_channels {
             channels @ 1..=6 => Ok(channels),
             8 => Ok(7),

@@ -41,6 +41,11 @@ fn run(program: &str, args: &str, input: &[u8]) -> Option<(bool, Vec<u8>, String
     Some((output.status.success(), output.stdout, complaints))
 }
 
+/// Whether there is an FFmpeg; says so if not.
+pub(crate) fn is_installed() -> bool {
+    run("ffmpeg", "-version", &[]).is_some()
+}
+
 fn make(args: &str) -> Option<Vec<u8>> {
     let (ok, output, complaints) = run("ffmpeg", args, &[])?;
     assert!(ok, "ffmpeg {args}: {complaints}");

@@ -2,6 +2,7 @@
 //! [`crate::encode`], [`crate::decode`] and [`crate::rtmp`]; never on `room`.
 
 mod error;
+pub mod fmp4;
 pub mod rtmp;
 
 pub use error::OutputError;

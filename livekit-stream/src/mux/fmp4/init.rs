@@ -126,7 +126,6 @@ fn trak(track_id: u32, track: &Track, placement: ParameterSetPlacement) -> Resul
         }
         Track::Audio(audio) => {
             tkhd.volume = 1.into();
-            // Players choose one track of a group: sound beside sound, not instead of it.
             minf.smhd = Some(Smhd::default());
             audio_entry(audio)?
         }
@@ -179,20 +178,32 @@ fn side_lengths(size: VideoSize) -> Result<(u16, u16), MuxError> {
 fn matrix(rotation: VideoRotation, size: VideoSize) -> Matrix {
     const ONE: i32 = 0x1_0000;
     let fixed = |pixels: u32| (pixels.min(0x7fff) as i32) << 16;
-    let (a, b, c, d, x, y) = match rotation {
-        VideoRotation::Deg0 => (ONE, 0, 0, ONE, 0, 0),
-        VideoRotation::Deg90 => (0, ONE, -ONE, 0, fixed(size.height), 0),
-        VideoRotation::Deg180 => (-ONE, 0, 0, -ONE, fixed(size.width), fixed(size.height)),
-        VideoRotation::Deg270 => (0, -ONE, ONE, 0, 0, fixed(size.width)),
-    };
-    Matrix {
-        a,
-        b,
-        c,
-        d,
-        x,
-        y,
-        ..Matrix::default()
+    let unit = Matrix::default();
+    match rotation {
+        VideoRotation::Deg0 => unit,
+        VideoRotation::Deg90 => Matrix {
+            a: 0,
+            b: ONE,
+            c: -ONE,
+            d: 0,
+            x: fixed(size.height),
+            ..unit
+        },
+        VideoRotation::Deg180 => Matrix {
+            a: -ONE,
+            d: -ONE,
+            x: fixed(size.width),
+            y: fixed(size.height),
+            ..unit
+        },
+        VideoRotation::Deg270 => Matrix {
+            a: 0,
+            b: -ONE,
+            c: ONE,
+            d: 0,
+            y: fixed(size.width),
+            ..unit
+        },
     }
 }
 

@@ -218,6 +218,7 @@ impl Muxer {
         if frame.data.len() > MAX_FRAME_BYTES {
             return Err(MuxError::too_large(frame.data.len()));
         }
+        let nominal = nominal_duration(frame.codec, &frame.data);
         let is_early = origin.is_some_and(|origin| origin.offset(frame.timestamp_us) < 0);
         let data = match &state.track {
             Track::Video(track) => {
@@ -242,18 +243,13 @@ impl Muxer {
                     self.stats.early_audio += 1;
                     return Ok(None);
                 }
-                frame.data.clone()
+                frame.data
             }
         };
         let sync = frame.keyframe || matches!(state.track, Track::Audio(_));
         state.started = true;
         self.stats.frames += 1;
-        let (time_us, gap_too_long) = state.timeline.push(
-            data,
-            sync,
-            frame.timestamp_us,
-            nominal_duration(frame.codec, &frame.data),
-        );
+        let (time_us, gap_too_long) = state.timeline.push(data, sync, frame.timestamp_us, nominal);
 
         let span_start = *self.span_start_us.get_or_insert(time_us);
         let span = time_us.saturating_sub(span_start);

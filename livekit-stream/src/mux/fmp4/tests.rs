@@ -491,10 +491,13 @@ fn a_file_cut_anywhere_plays_up_to_there() {
     let mut file = segments[0].to_vec();
     let mut whole = 0;
     for fragment in &segments[1..] {
-        // In the middle of the fragment, everything before it is there.
-        let torn = [&file[..], &fragment[..fragment.len() * 2 / 3]].concat();
-        if whole > 0 {
-            assert!(testing::packets(&torn).len() >= whole);
+        // Torn anywhere in the fragment (in its sizes, in the middle, at its last byte),
+        // everything before it is there.
+        for end in [1, 30, fragment.len() * 2 / 3, fragment.len() - 1] {
+            let torn = [&file[..], &fragment[..end]].concat();
+            if whole > 0 {
+                assert!(testing::packets(&torn).len() >= whole, "{end}");
+            }
         }
         file.extend_from_slice(fragment);
         whole += track_times(fragment, 1).len() + track_times(fragment, 2).len();

@@ -53,7 +53,8 @@ pub struct Reader {
 #[derive(Debug, Default)]
 struct Stream {
     type_id: u8,
-    message_stream: u32,
+    /// The message stream.
+    sent_to: u32,
     length: usize,
     timestamp: u32,
     delta: u32,
@@ -206,7 +207,7 @@ impl Reader {
             stream.type_id = type_id;
         }
         if let Some(id) = fields.get(7..).and_then(<[u8]>::first_chunk::<4>) {
-            stream.message_stream = u32::from_le_bytes(*id);
+            stream.sent_to = u32::from_le_bytes(*id);
         }
         if let Some(time) = time {
             stream.extended = extended;
@@ -274,7 +275,7 @@ impl Reader {
         self.buffered = self.buffered.saturating_sub(payload.len());
         let message = Message {
             type_id: stream.type_id,
-            stream_id: stream.message_stream,
+            stream_id: stream.sent_to,
             timestamp: stream.timestamp,
             payload: tight(payload),
         };

@@ -254,7 +254,7 @@ impl ServerSession {
             .and_then(Value::as_str)
             .unwrap_or_default()
             .trim_matches('/');
-        self.app = app.to_owned();
+        app.clone_into(&mut self.app);
         let window = self.options.window;
         self.link.announce_window(window);
         let mut bandwidth = window.to_be_bytes().to_vec();
