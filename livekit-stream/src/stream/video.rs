@@ -217,15 +217,18 @@ impl Worker {
     fn decode(&mut self, frame: &EncodedFrame) -> Result<Option<VideoFrameEvent>, StreamError> {
         let decoder = match &mut self.decoder {
             Some((codec, decoder)) if *codec == frame.codec => decoder,
-            other => &mut other.insert((frame.codec, decode::video_decoder(frame.codec)?)).1,
+            other => {
+                let mut options = decode::VideoOptions::default();
+                options.normalize_stride = self.normalize_stride;
+                let decoder = decode::video_decoder_with(frame.codec, &options)?;
+                &mut other.insert((frame.codec, decoder)).1
+            }
         };
         let Some(mut picture) = decoder.decode(frame)? else { return Ok(None) };
         if let Some(format) = self.format
             && format != picture.format()
         {
             picture = picture.convert(format, false)?;
-        } else if self.normalize_stride {
-            picture = picture.tight();
         }
         Ok(Some(VideoFrameEvent {
             frame: picture,
