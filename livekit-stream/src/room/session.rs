@@ -87,7 +87,11 @@ impl Shared {
     }
 
     fn participant_of_sid(&self, sid: &str) -> Option<RemoteParticipant> {
-        self.lock().participants.values().find(|participant| participant.sid() == sid).cloned()
+        self.lock()
+            .participants
+            .values()
+            .find(|participant| participant.sid() == sid)
+            .cloned()
     }
 }
 
@@ -128,13 +132,18 @@ impl Session {
     ) -> Result<(Arc<Shared>, mpsc::Sender<Command>, RoomEvents), ConnectError> {
         let (signal, join, signals) =
             signal::connect(url, token, options.auto_subscribe, options.connect_timeout).await?;
-        let runtime = options.runtime.clone().unwrap_or_else(transport::default_runtime);
+        let runtime = options
+            .runtime
+            .clone()
+            .unwrap_or_else(transport::default_runtime);
         let prepared = Transport::new(&join.ice_servers, is_loopback(url), runtime).await;
         let (subscriber, media) = match prepared {
             Ok(prepared) => prepared,
             Err(error) => {
                 signal.leave().await;
-                return Err(ConnectError::Media { reason: error.to_string() });
+                return Err(ConnectError::Media {
+                    reason: error.to_string(),
+                });
             }
         };
         let own = join.participant.unwrap_or_default();
@@ -142,7 +151,10 @@ impl Session {
         let shared = Arc::new(Shared {
             identity: own.identity,
             clock: RoomClock::new(Instant::now()),
-            state: Mutex::new(RoomState { info, participants: BTreeMap::new() }),
+            state: Mutex::new(RoomState {
+                info,
+                participants: BTreeMap::new(),
+            }),
             closed: AtomicBool::new(false),
             changed: watch::channel(()).0,
         });
@@ -279,8 +291,18 @@ impl Session {
         // track, nor that it sends the same track again.
         let sending = transport::sending_sections(&offer.sdp);
         let sends = |sid: &str| sending.iter().any(|section| section.contains(sid));
-        let over = self.subscribed.keys().filter(|sid| !sends(sid)).cloned().collect::<Vec<_>>();
-        let again = self.parked.keys().filter(|sid| sends(sid)).cloned().collect::<Vec<_>>();
+        let over = self
+            .subscribed
+            .keys()
+            .filter(|sid| !sends(sid))
+            .cloned()
+            .collect::<Vec<_>>();
+        let again = self
+            .parked
+            .keys()
+            .filter(|sid| sends(sid))
+            .cloned()
+            .collect::<Vec<_>>();
         for sid in over {
             self.media_ended(&sid);
         }
@@ -363,7 +385,10 @@ impl Session {
                 let clock = self.shared.clock.participant();
                 let participant = RemoteParticipant::new(info.clone(), clock);
                 let identity = info.identity.clone();
-                self.shared.lock().participants.insert(identity, participant.clone());
+                self.shared
+                    .lock()
+                    .participants
+                    .insert(identity, participant.clone());
                 self.shared.changed.send_replace(());
                 self.emit(RoomEvent::ParticipantConnected(participant.clone()));
                 participant
@@ -390,9 +415,15 @@ impl Session {
                     let participant = participant.clone();
                     let muted = publication.is_muted();
                     self.emit(if muted {
-                        RoomEvent::TrackMuted { publication, participant }
+                        RoomEvent::TrackMuted {
+                            publication,
+                            participant,
+                        }
                     } else {
-                        RoomEvent::TrackUnmuted { publication, participant }
+                        RoomEvent::TrackUnmuted {
+                            publication,
+                            participant,
+                        }
                     });
                 }
                 continue;
@@ -402,7 +433,10 @@ impl Session {
                 RemoteTrackPublication::new(track.clone(), auto, self.commands.clone());
             participant.insert(publication.clone());
             let participant = participant.clone();
-            self.emit(RoomEvent::TrackPublished { publication, participant });
+            self.emit(RoomEvent::TrackPublished {
+                publication,
+                participant,
+            });
             if let Some(media) = self.early.remove(&track.sid) {
                 self.media_came(media).await;
             }
@@ -420,7 +454,10 @@ impl Session {
         for publication in participant.track_publications() {
             self.unpublish(participant, &publication);
         }
-        self.shared.lock().participants.remove(participant.identity());
+        self.shared
+            .lock()
+            .participants
+            .remove(participant.identity());
         participant.leave();
         self.emit(RoomEvent::ParticipantDisconnected(participant.clone()));
     }
@@ -467,7 +504,10 @@ impl Session {
             track: Arc::clone(&media),
             clock: participant.clock().track(rate),
             hub,
-            orientation_id: self.subscriber.orientation_id().filter(|_| kind == MediaKind::Video),
+            orientation_id: self
+                .subscriber
+                .orientation_id()
+                .filter(|_| kind == MediaKind::Video),
             stop: stopped,
         };
         let (ended, ended_sid) = (self.ended.clone(), sid.to_owned());
@@ -488,24 +528,42 @@ impl Session {
             },
         );
         participant.notify();
-        self.emit(RoomEvent::TrackSubscribed { track, publication, participant });
+        self.emit(RoomEvent::TrackSubscribed {
+            track,
+            publication,
+            participant,
+        });
     }
 
     fn media_ended(&mut self, sid: &str) {
         self.early.remove(sid);
-        let Some(subscribed) = self.subscribed.remove(sid) else { return };
-        let Subscribed { participant, publication, track, media, _stop } = subscribed;
+        let Some(subscribed) = self.subscribed.remove(sid) else {
+            return;
+        };
+        let Subscribed {
+            participant,
+            publication,
+            track,
+            media,
+            _stop,
+        } = subscribed;
         self.parked.insert(sid.to_owned(), media);
         track.hub().end();
         publication.set_track(None);
         participant.notify();
-        self.emit(RoomEvent::TrackUnsubscribed { track, publication, participant });
+        self.emit(RoomEvent::TrackUnsubscribed {
+            track,
+            publication,
+            participant,
+        });
     }
 }
 
 /// Whether the server runs on this machine.
 fn is_loopback(url: &str) -> bool {
-    let Ok(url) = url::Url::parse(url) else { return false };
+    let Ok(url) = url::Url::parse(url) else {
+        return false;
+    };
     match url.host() {
         Some(url::Host::Domain(name)) => name == "localhost",
         Some(url::Host::Ipv4(address)) => address.is_loopback(),

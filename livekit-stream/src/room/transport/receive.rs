@@ -42,16 +42,32 @@ pub(crate) async fn codec_mime(track: &WebRtcTrack) -> Option<String> {
 
 /// Whether a track is video or audio.
 pub(crate) async fn media_kind(track: &WebRtcTrack) -> MediaKind {
-    if track.kind().await == RtpCodecKind::Audio { MediaKind::Audio } else { MediaKind::Video }
+    if track.kind().await == RtpCodecKind::Audio {
+        MediaKind::Audio
+    } else {
+        MediaKind::Video
+    }
 }
 
 /// Receives until the track ends or is stopped, then ends the fan-out.
 pub(crate) async fn receive(source: Source) {
-    let Source { track, clock, hub, orientation_id, mut stop } = source;
+    let Source {
+        track,
+        clock,
+        hub,
+        orientation_id,
+        mut stop,
+    } = source;
     match hub.codec() {
         Some(codec) => {
             let receiver = Receiver::new(codec, clock, ReceiverOptions::new(codec));
-            let mut task = Task { track: &track, hub: &hub, orientation_id, ssrc: None, receiver };
+            let mut task = Task {
+                track: &track,
+                hub: &hub,
+                orientation_id,
+                ssrc: None,
+                receiver,
+            };
             task.run(&mut stop).await;
         }
         None => drain(&track, &mut stop).await,
@@ -157,7 +173,8 @@ impl Task<'_> {
             TrackRemoteEvent::OnRtcpPacket(packets) => {
                 for packet in packets {
                     if let Some(report) = packet.as_any().downcast_ref::<SenderReport>() {
-                        self.receiver.handle_sender_report(now, report.ntp_time, report.rtp_time);
+                        self.receiver
+                            .handle_sender_report(now, report.ntp_time, report.rtp_time);
                     }
                 }
             }
@@ -168,7 +185,10 @@ impl Task<'_> {
     /// Sends a picture loss indication (RFC 4585 section 6.3.1).
     async fn request_keyframe(&self) {
         let Some(media_ssrc) = self.ssrc else { return };
-        let indication = PictureLossIndication { sender_ssrc: 0, media_ssrc };
+        let indication = PictureLossIndication {
+            sender_ssrc: 0,
+            media_ssrc,
+        };
         // A connection that is gone ends the track by itself.
         let _ = self.track.write_rtcp(vec![Box::new(indication)]).await;
     }
