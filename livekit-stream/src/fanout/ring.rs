@@ -48,6 +48,7 @@ struct State<T> {
     items: VecDeque<T>,
     dropped: u64,
     waits_for_start: bool,
+    started: bool,
     closed: bool,
     reader: Option<Waker>,
 }
@@ -77,6 +78,7 @@ impl<T: Start> Ring<T> {
             items: VecDeque::new(),
             dropped: 0,
             waits_for_start: overflow == Overflow::DropUntilStart,
+            started: false,
             closed: false,
             reader: None,
         };
@@ -113,10 +115,12 @@ impl<T: Start> Ring<T> {
         }
         if state.waits_for_start {
             if !item.is_start() {
-                state.dropped += 1;
+                // What comes before the very first start was never this reader's to lose.
+                state.dropped += u64::from(state.started);
                 return Pushed::WaitsForStart;
             }
             state.waits_for_start = false;
+            state.started = true;
         }
         state.items.push_back(item);
         let reader = state.reader.take();
@@ -216,7 +220,7 @@ mod tests {
         }
         assert_eq!(ring.push(Item(4, false)), Pushed::WaitsForStart);
         assert_eq!(ring.push(Item(5, true)), Pushed::Queued);
-        assert_eq!(ring.dropped(), 5);
+        assert_eq!(ring.dropped(), 4);
         assert_eq!(drain(&ring), [5]);
     }
 
