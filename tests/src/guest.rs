@@ -70,7 +70,9 @@ impl Guest {
     /// Waits for the next subscribed track.
     pub async fn track(&mut self) -> (RemoteTrack, RemoteParticipant) {
         self.until(|event| match event {
-            RoomEvent::TrackSubscribed { track, participant, .. } => Some((track, participant)),
+            RoomEvent::TrackSubscribed {
+                track, participant, ..
+            } => Some((track, participant)),
             _ => None,
         })
         .await
@@ -79,7 +81,10 @@ impl Guest {
     /// Waits for the next subscribed video track.
     pub async fn video_track(&mut self) -> RemoteVideoTrack {
         self.until(|event| match event {
-            RoomEvent::TrackSubscribed { track: RemoteTrack::Video(track), .. } => Some(track),
+            RoomEvent::TrackSubscribed {
+                track: RemoteTrack::Video(track),
+                ..
+            } => Some(track),
             _ => None,
         })
         .await
@@ -88,7 +93,10 @@ impl Guest {
     /// Waits for the next subscribed audio track.
     pub async fn audio_track(&mut self) -> RemoteAudioTrack {
         self.until(|event| match event {
-            RoomEvent::TrackSubscribed { track: RemoteTrack::Audio(track), .. } => Some(track),
+            RoomEvent::TrackSubscribed {
+                track: RemoteTrack::Audio(track),
+                ..
+            } => Some(track),
             _ => None,
         })
         .await
@@ -96,9 +104,14 @@ impl Guest {
 }
 
 /// Takes `count` items of a stream.
-pub async fn take<T>(stream: &mut (impl futures::Stream<Item = T> + Unpin), count: usize) -> Vec<T> {
+pub async fn take<T>(
+    stream: &mut (impl futures::Stream<Item = T> + Unpin),
+    count: usize,
+) -> Vec<T> {
     let items = stream.take(count).collect::<Vec<_>>();
-    let items = tokio::time::timeout(DEADLINE, items).await.expect("the items come in time");
+    let items = tokio::time::timeout(DEADLINE, items)
+        .await
+        .expect("the items come in time");
     assert_eq!(items.len(), count, "the stream ended early");
     items
 }

@@ -38,7 +38,9 @@ async fn participants_and_tracks_come_mute_and_go() {
         .await;
     assert!(muted.is_muted() && muted.is_subscribed());
     publisher.set_muted(&track, false).await;
-    guest.until(|event| matches!(event, RoomEvent::TrackUnmuted { .. }).then_some(())).await;
+    guest
+        .until(|event| matches!(event, RoomEvent::TrackUnmuted { .. }).then_some(()))
+        .await;
 
     let sid = track.sid().to_owned();
     publisher.unpublish(track).await;
@@ -66,7 +68,9 @@ async fn participants_and_tracks_come_mute_and_go() {
     }
     assert!(matches!(
         last,
-        Some(RoomEvent::Disconnected { reason: DisconnectReason::ClientInitiated })
+        Some(RoomEvent::Disconnected {
+            reason: DisconnectReason::ClientInitiated
+        })
     ));
 }
 
@@ -101,14 +105,22 @@ async fn without_auto_subscribe_only_what_is_asked_for_comes() {
         .expect("the microphone is published");
     // Twice: the second subscription must bring media as the first did.
     for _ in 0..2 {
-        microphone.set_subscribed(true).await.expect("the room is open");
+        microphone
+            .set_subscribed(true)
+            .await
+            .expect("the room is open");
         let track = guest.audio_track().await;
         assert_eq!(track.sid(), tracks[1].sid());
         let mut sound = livekit_stream::AudioStream::new(&track);
         let frames = livekit_stream_tests::guest::take(&mut sound, 25).await;
         assert_eq!(frames[0].sample_rate, 48_000);
-        microphone.set_subscribed(false).await.expect("the room is open");
-        guest.until(|event| matches!(event, RoomEvent::TrackUnsubscribed { .. }).then_some(())).await;
+        microphone
+            .set_subscribed(false)
+            .await
+            .expect("the room is open");
+        guest
+            .until(|event| matches!(event, RoomEvent::TrackUnsubscribed { .. }).then_some(()))
+            .await;
     }
     publisher.leave().await;
     guest.room.close().await;
@@ -124,18 +136,28 @@ async fn the_reason_of_a_disconnection_is_told() {
     };
 
     let mut removed = Guest::join(&server, "room", "removed").await;
-    removed.until(|event| matches!(event, RoomEvent::MediaConnected).then_some(())).await;
+    removed
+        .until(|event| matches!(event, RoomEvent::MediaConnected).then_some(()))
+        .await;
     server.remove_participant("room", "removed").await;
-    assert_eq!(removed.until(reason).await, DisconnectReason::ParticipantRemoved);
+    assert_eq!(
+        removed.until(reason).await,
+        DisconnectReason::ParticipantRemoved
+    );
     assert!(!removed.room.is_connected());
 
     let mut first = Guest::join(&server, "room", "twin").await;
     let second = Guest::join(&server, "room", "twin").await;
-    assert_eq!(first.until(reason).await, DisconnectReason::DuplicateIdentity);
+    assert_eq!(
+        first.until(reason).await,
+        DisconnectReason::DuplicateIdentity
+    );
     second.room.close().await;
 
     let mut deleted = Guest::join(&server, "doomed", "guest").await;
-    deleted.until(|event| matches!(event, RoomEvent::MediaConnected).then_some(())).await;
+    deleted
+        .until(|event| matches!(event, RoomEvent::MediaConnected).then_some(()))
+        .await;
     server.delete_room("doomed").await;
     assert_eq!(deleted.until(reason).await, DisconnectReason::RoomDeleted);
 }
@@ -145,7 +167,9 @@ async fn a_guest_stays_in_an_empty_room_beyond_the_servers_join_timeout() {
     require!(Peer::LiveKit);
     let server = LiveKitServer::start().await;
     let mut guest = Guest::join(&server, "room", "guest").await;
-    guest.until(|event| matches!(event, RoomEvent::MediaConnected).then_some(())).await;
+    guest
+        .until(|event| matches!(event, RoomEvent::MediaConnected).then_some(()))
+        .await;
     let ended = guest.until(|event| matches!(event, RoomEvent::Disconnected { .. }).then_some(()));
     // A client whose media never connect is thrown out after 15 s; ours has connected without a
     // single track.

@@ -10,9 +10,14 @@ use livekit_token::AccessToken;
 
 async fn refused(url: &str, token: &str) -> ConnectError {
     let options = RoomOptions::default().with_connect_timeout(Duration::from_secs(3));
-    let error = Room::connect(url, token, options).await.expect_err("it is refused");
+    let error = Room::connect(url, token, options)
+        .await
+        .expect_err("it is refused");
     let told = format!("{error} {error:?}");
-    assert!(token.is_empty() || !told.contains(token), "the token is shown: {told}");
+    assert!(
+        token.is_empty() || !told.contains(token),
+        "the token is shown: {told}"
+    );
     error
 }
 
@@ -24,16 +29,33 @@ async fn every_cause_is_told_apart() {
     let url = server.url();
 
     let error = refused("no url at all", &good).await;
-    assert!(matches!(error, ConnectError::InvalidUrl { .. }), "{error:?}");
+    assert!(
+        matches!(error, ConnectError::InvalidUrl { .. }),
+        "{error:?}"
+    );
     let error = refused("rtmp://127.0.0.1/room", &good).await;
-    assert_eq!(error, ConnectError::UnsupportedScheme { scheme: "rtmp".to_owned() });
+    assert_eq!(
+        error,
+        ConnectError::UnsupportedScheme {
+            scheme: "rtmp".to_owned()
+        }
+    );
     // The discard port, where nobody listens.
     let error = refused("ws://127.0.0.1:9", &good).await;
-    assert!(matches!(error, ConnectError::Unreachable { .. }), "{error:?}");
+    assert!(
+        matches!(error, ConnectError::Unreachable { .. }),
+        "{error:?}"
+    );
     let error = refused(&url, "garbage").await;
-    assert!(matches!(error, ConnectError::MalformedToken { .. }), "{error:?}");
+    assert!(
+        matches!(error, ConnectError::MalformedToken { .. }),
+        "{error:?}"
+    );
     let error = refused(&url, "").await;
-    assert!(matches!(error, ConnectError::MalformedToken { .. }), "{error:?}");
+    assert!(
+        matches!(error, ConnectError::MalformedToken { .. }),
+        "{error:?}"
+    );
 
     let grants = || VideoGrants {
         room_join: true,
@@ -46,11 +68,17 @@ async fn every_cause_is_told_apart() {
         .to_jwt()
         .expect("a token");
     let error = refused(&url, &forged).await;
-    assert!(matches!(error, ConnectError::Unauthorized { .. }), "{error:?}");
+    assert!(
+        matches!(error, ConnectError::Unauthorized { .. }),
+        "{error:?}"
+    );
 
     let expired = server.expired_token("room", "guest", Duration::from_secs(3600));
     let error = refused(&url, &expired).await;
-    assert!(matches!(error, ConnectError::TokenExpired { .. }), "{error:?}");
+    assert!(
+        matches!(error, ConnectError::TokenExpired { .. }),
+        "{error:?}"
+    );
 
     let error = refused(&url, &server.token("guest", VideoGrants::default())).await;
     assert_eq!(error, ConnectError::MissingGrant { grant: "roomJoin" });
@@ -58,7 +86,9 @@ async fn every_cause_is_told_apart() {
 
 #[tokio::test]
 async fn a_server_that_never_answers_is_a_timeout() {
-    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port");
     let address = silent.local_addr().expect("an address");
     let token = livekit_stream::mint_token(
         "devkey",

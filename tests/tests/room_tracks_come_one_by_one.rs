@@ -33,7 +33,9 @@ async fn twenty_four_tracks_one_by_one() {
     for stream in &mut streams {
         let frames = take(stream, 30).await;
         assert!(frames[0].keyframe);
-        let steps = frames.windows(2).map(|pair| pair[1].timestamp_us - pair[0].timestamp_us);
+        let steps = frames
+            .windows(2)
+            .map(|pair| pair[1].timestamp_us - pair[0].timestamp_us);
         assert!(steps.into_iter().all(|step| step > 0));
     }
     publisher.leave().await;

@@ -14,8 +14,10 @@ pub(super) fn expired_token(
     identity: &str,
     ago: Duration,
 ) -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970");
-    let expiry = (now - ago).as_secs();
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("a clock after 1970");
+    let expiry = now.saturating_sub(ago).as_secs();
     let claims = json!({
         "iss": api_key, "sub": identity, "name": identity, "nbf": expiry - 60, "exp": expiry,
         "video": { "roomJoin": true, "room": room },

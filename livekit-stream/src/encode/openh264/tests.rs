@@ -45,9 +45,11 @@ fn ffmpeg_decodes_every_picture_as_it_was_encoded() {
     let Some(frames) = test_card(320, 240, 40, VideoFormat::Rgb24) else {
         return;
     };
-    let mut options = VideoOptions::default();
-    options.bit_rate = Some(2_000_000);
-    options.gop_size = 15;
+    let options = VideoOptions {
+        bit_rate: Some(2_000_000),
+        gop_size: 15,
+        ..VideoOptions::default()
+    };
     let mut encoder = encoder(options);
     let mut stream = Vec::new();
     for (index, frame) in frames.iter().enumerate() {
@@ -80,8 +82,10 @@ fn the_stream_is_constrained_baseline_of_a_sufficient_level() {
         (1280, 720, 30.0, 31),
         (1920, 1080, 60.0, 42),
     ] {
-        let mut options = VideoOptions::default();
-        options.frame_rate = rate;
+        let options = VideoOptions {
+            frame_rate: rate,
+            ..VideoOptions::default()
+        };
         let black = VideoFrame::blank(VideoFormat::I420, width, height).expect("in range");
         let frame = encoder(options)
             .encode(&black, 0, false)
@@ -145,8 +149,10 @@ fn an_odd_size_loses_its_last_column_and_row() {
     let Some(even) = test_card(162, 92, 3, VideoFormat::Rgb24) else {
         return;
     };
-    let mut options = VideoOptions::default();
-    options.bit_rate = Some(4_000_000);
+    let options = VideoOptions {
+        bit_rate: Some(4_000_000),
+        ..VideoOptions::default()
+    };
     let mut encoder = encoder(options);
     let mut decoder = crate::decode::video_decoder(Codec::H264).expect("built in");
     for frame in even {
@@ -213,8 +219,10 @@ fn the_bit_rate_is_kept_without_skipping() {
         return;
     };
     for bit_rate in [400_000, 1_000_000] {
-        let mut options = VideoOptions::default();
-        options.bit_rate = Some(bit_rate);
+        let options = VideoOptions {
+            bit_rate: Some(bit_rate),
+            ..VideoOptions::default()
+        };
         let mut encoder = encoder(options);
         let mut bytes = 0;
         for data in raw.chunks_exact(320 * 180 * 3 / 2) {
