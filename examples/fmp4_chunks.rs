@@ -11,8 +11,11 @@ use std::path::PathBuf;
 use futures::StreamExt;
 use livekit_stream::codec::Codec;
 use livekit_stream::mux::fmp4::{FragmentPolicy, ParameterSetPlacement};
-use livekit_stream::output::fmp4::{ChunkKind, FragmentedMp4Encoder, InputFrame};
-use livekit_stream::{EncodedVideoStream, RemoteTrack, Room, RoomEvent, RoomOptions, VideoStream};
+use livekit_stream::output::fmp4::InputFrame;
+use livekit_stream::{
+    ChunkKind, EncodedVideoStream, FragmentedMp4Encoder, RemoteTrack, Room, RoomEvent, RoomOptions,
+    VideoStream,
+};
 use livekit_stream_examples::Arguments;
 
 #[tokio::main]

@@ -12,8 +12,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use futures::StreamExt;
-use livekit_stream::output::rtmp::RtmpOutput;
-use livekit_stream::{Room, RoomEvent, RoomOptions, TrackSource, VideoStream};
+use livekit_stream::{Room, RoomEvent, RoomOptions, RtmpOutput, TrackSource, VideoStream};
 use livekit_stream_examples::Arguments;
 
 #[tokio::main]

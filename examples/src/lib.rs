@@ -73,3 +73,16 @@ impl Arguments {
         }
     }
 }
+
+/// The programs in the documents compile.
+#[cfg(doctest)]
+mod documents {
+    #[doc = include_str!("../../README.md")]
+    struct Readme;
+    #[doc = include_str!("../../docs/guides/frames.md")]
+    struct Frames;
+    #[doc = include_str!("../../docs/guides/recording.md")]
+    struct Recording;
+    #[doc = include_str!("../../docs/guides/restreaming.md")]
+    struct Restreaming;
+}
