@@ -23,9 +23,12 @@ pub use frame::{
     AudioFrame, ConvertError, EncodedFrame, VideoFormat, VideoFrame, VideoFrameEvent,
     VideoRotation, VideoSize,
 };
+pub use output::OutputError;
+pub use output::fmp4::{ChunkKind, FragmentedMp4Chunk, FragmentedMp4Encoder};
+pub use output::rtmp::{RtmpOutput, RtmpPublisher};
 pub use record::{
-    AudioMode, MediaSource, RecordError, Recorder, RecorderBuilder, RecordingReport, RestreamReport,
-    Restreamer, RestreamerBuilder, TargetReport, TrackReport, Treatment, VideoMode,
+    AudioMode, MediaSource, RecordError, Recorder, RecorderBuilder, RecordingReport,
+    RestreamReport, Restreamer, RestreamerBuilder, TargetReport, TrackReport, Treatment, VideoMode,
 };
 pub use room::{
     ConnectError, DisconnectReason, ParticipantKind, RemoteAudioTrack, RemoteParticipant,

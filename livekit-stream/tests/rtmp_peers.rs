@@ -109,7 +109,7 @@ fn check(file: &Path, frames: &[EncodedFrame]) {
 #[tokio::test]
 async fn nginx_takes_a_stream_and_ffmpeg_plays_every_frame_of_it() {
     let dir = tempfile::tempdir().unwrap();
-    let Some((_nginx, port)) = nginx(dir.path()).await else {
+    let Some((nginx, port)) = nginx(dir.path()).await else {
         return;
     };
     let frames = clip();
@@ -126,6 +126,9 @@ async fn nginx_takes_a_stream_and_ffmpeg_plays_every_frame_of_it() {
         count(&frames, MediaKind::Video) as u64
     );
     assert_eq!(stats.gops_dropped, 0);
+    // nginx keeps its players for the next publisher: it has to go for FFmpeg to end.
+    logged(dir.path(), "deleteStream", 1).await;
+    drop(nginx);
     let status = player.ended().await;
     let log = std::fs::read_to_string(dir.path().join("ffmpeg.log")).unwrap();
     assert!(status.success(), "{log}");
@@ -185,7 +188,7 @@ async fn nginx_that_restarts_gets_the_stream_again_from_a_keyframe() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let _second = Process(child);
+    let second = Process(child);
     logged(&again, "publish: name=", 1).await;
     soon("publishing", publisher.published()).await.unwrap();
     let file = again.join("pulled.flv");
@@ -197,6 +200,8 @@ async fn nginx_that_restarts_gets_the_stream_again_from_a_keyframe() {
     pace(after, 2, |frame| publisher.send(frame).unwrap()).await;
     let stats = publisher.close().await;
     assert_eq!(stats.reconnects, 1, "{stats:?}");
+    logged(&again, "deleteStream", 1).await;
+    drop(second);
     assert!(player.ended().await.success());
     let keyframe = after
         .iter()

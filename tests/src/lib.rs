@@ -10,6 +10,7 @@
 
 pub mod chromium;
 pub mod clip;
+pub mod guest;
 pub mod http;
 pub mod impairment;
 pub mod livekit;

@@ -217,3 +217,34 @@ fn stat(pid: u32) -> Option<(u32, Usage)> {
         },
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_past_its_deadline_is_killed_with_its_children() {
+        let start = Instant::now();
+        let mut command = Command::new("sh");
+        // The pipes close only when the inner sleep is dead too.
+        command.args(["-c", "echo begun; sleep 60; true"]);
+        let output = run(&mut command, Duration::from_millis(300));
+        assert_eq!(
+            (output.status, output.stdout.as_slice()),
+            (None, &b"begun\n"[..])
+        );
+        assert!(start.elapsed() < Duration::from_secs(30));
+    }
+
+    #[test]
+    fn usage_counts_the_whole_tree() {
+        let mut command = Command::new("sh");
+        let process = Process::spawn(command.args(["-c", "sh -c 'while :; do :; done'; true"]));
+        let end = Instant::now() + Duration::from_secs(30);
+        while process.usage().cpu < Duration::from_millis(50) {
+            assert!(Instant::now() < end, "{:?}", process.usage());
+            thread::sleep(POLL);
+        }
+        assert!(process.usage().rss > 100_000);
+    }
+}

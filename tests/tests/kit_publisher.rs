@@ -1,12 +1,14 @@
 //! What the kit's publisher sends is what a subscriber receives, bit for bit.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use livekit_stream_tests::clip::{AudioClip, VideoClip, VideoCodec, VideoOptions, annexb};
 use livekit_stream_tests::livekit::LiveKitServer;
 use livekit_stream_tests::peers::Peer;
-use livekit_stream_tests::publisher::{PublishOptions, Publisher, Sent, Subscriber};
+use livekit_stream_tests::publisher::{
+    DisconnectReason, PublishOptions, Publisher, Sent, Subscriber,
+};
 use livekit_stream_tests::require;
 use rtc::rtp::codec::h264::H264Packet;
 use rtc::rtp::packet::Packet;
@@ -189,6 +191,41 @@ async fn a_clip_played_once_is_sent_whole_and_on_time() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_muted_track_sends_nothing_and_starts_again_with_a_keyframe() {
+    require!(Peer::LiveKit, Peer::Ffmpeg);
+    let server = LiveKitServer::start().await;
+    let publisher =
+        Publisher::join(&server.url(), &server.publisher_token("room", "speaker")).await;
+    let clip = VideoClip::make(VideoOptions::default());
+    let track = publisher.publish(PublishOptions::camera(clip)).await;
+    track.sent_at_least(40, DEADLINE).await;
+    publisher.set_muted(&track, true).await;
+    let muted = || async {
+        let participants = server.participants("room").await;
+        participants[0]["tracks"][0]["muted"] == true
+    };
+    let end = Instant::now() + DEADLINE;
+    while !muted().await {
+        assert!(Instant::now() < end, "the server is not told");
+    }
+    let before = track.sent().len();
+    publisher.set_muted(&track, false).await;
+    track.sent_at_least(before + 10, DEADLINE).await;
+    assert!(track.sent()[before].keyframe);
+
+    server
+        .mute_track("room", "speaker", track.sid(), true)
+        .await;
+    while publisher.muted_by_server(&track) != Some(true) {
+        assert!(Instant::now() < end, "the publisher is not told");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    server.remove_participant("room", "speaker").await;
+    let reason = publisher.disconnected().await;
+    assert_eq!(reason, DisconnectReason::ParticipantRemoved);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn packets_lost_on_the_way_to_the_server_are_sent_again() {
     require!(Peer::LiveKit, Peer::Ffmpeg);
     let server = LiveKitServer::start().await;
@@ -239,10 +276,12 @@ async fn a_publisher_that_vanishes_is_noticed_later_than_one_that_leaves() {
         leaving.publish(PublishOptions::camera(clip.clone())).await,
         vanishing.publish(PublishOptions::camera(clip)).await,
     );
+    server.active("room", "leaving", DEADLINE).await;
+    server.active("room", "vanishing", DEADLINE).await;
     leaving.leave().await;
     vanishing.abort().await;
-    let deadline = std::time::Instant::now() + Duration::from_secs(3);
-    while std::time::Instant::now() < deadline {
+    let deadline = Instant::now() + Duration::from_secs(3);
+    while Instant::now() < deadline {
         let participants = server.participants("room").await;
         let there = |name: &str| participants.iter().any(|one| one["identity"] == name);
         assert!(there("vanishing"), "the server cannot know yet");

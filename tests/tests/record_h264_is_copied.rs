@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use futures::StreamExt;
-use livekit_stream::{Recorder, Room, RoomEvent, RoomEvents, RoomOptions, RemoteParticipant, Treatment};
+use livekit_stream::{
+    Recorder, RemoteParticipant, Room, RoomEvent, RoomEvents, RoomOptions, Treatment,
+};
 use livekit_stream_tests::clip::{AudioClip, VideoClip, VideoOptions, annexb};
 use livekit_stream_tests::livekit::LiveKitServer;
 use livekit_stream_tests::media;
@@ -23,7 +25,9 @@ async fn participant(events: &mut RoomEvents) -> RemoteParticipant {
         }
         panic!("the room ended before anybody came");
     };
-    tokio::time::timeout(DEADLINE, found).await.expect("somebody joins in time")
+    tokio::time::timeout(DEADLINE, found)
+        .await
+        .expect("somebody joins in time")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -32,13 +36,17 @@ async fn every_access_unit_is_in_the_file_bit_for_bit() {
     let server = LiveKitServer::start().await;
     let clip = VideoClip::make(VideoOptions::default().seconds(10));
     let token = server.participant_token("room", "recorder");
-    let (room, mut events) =
-        Room::connect(&server.url(), &token, RoomOptions::default()).await.expect("joined");
+    let (room, mut events) = Room::connect(&server.url(), &token, RoomOptions::default())
+        .await
+        .expect("joined");
     let publisher = Publisher::join(&server.url(), &server.publisher_token("room", "alice")).await;
     let alice = participant(&mut events).await;
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("alice.mp4");
-    let recorder = Recorder::builder(&alice).to_file(&path).await.expect("recording");
+    let recorder = Recorder::builder(&alice)
+        .to_file(&path)
+        .await
+        .expect("recording");
     let tracks = publisher
         .publish_all(vec![
             PublishOptions::camera(clip.clone()),
@@ -57,10 +65,15 @@ async fn every_access_unit_is_in_the_file_bit_for_bit() {
     assert_eq!(report.tracks[0].treatment, Treatment::Copied);
     assert_eq!(report.tracks[1].treatment, Treatment::Copied);
 
-    let units: Vec<_> =
-        media::extract_annexb(&path).iter().map(|unit| annexb::slices(unit)).collect();
-    let sent: Vec<_> =
-        tracks[0].sent().iter().map(|sent| annexb::slices(&clip.units[sent.index].data)).collect();
+    let units: Vec<_> = media::extract_annexb(&path)
+        .iter()
+        .map(|unit| annexb::slices(unit))
+        .collect();
+    let sent: Vec<_> = tracks[0]
+        .sent()
+        .iter()
+        .map(|sent| annexb::slices(&clip.units[sent.index].data))
+        .collect();
     assert!(units.len() >= 230, "{} access units", units.len());
     assert!(
         sent.windows(units.len()).any(|window| window == units),
@@ -71,5 +84,8 @@ async fn every_access_unit_is_in_the_file_bit_for_bit() {
     let offsets = media::flash_and_beep_offsets(&path);
     println!("{offsets:?}");
     assert!(!offsets.is_empty());
-    assert!(offsets.iter().all(|offset| offset.abs() <= 40_000), "{offsets:?} us");
+    assert!(
+        offsets.iter().all(|offset| offset.abs() <= 40_000),
+        "{offsets:?} us"
+    );
 }

@@ -336,4 +336,5 @@ pub fn avcc_to_annexb(sample: &[u8], length_size: usize) -> Result<Vec<u8>, Erro
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests;

@@ -52,6 +52,7 @@ pub fn is_keyframe(frame: &[u8]) -> bool {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use proptest::prelude::*;
 

@@ -204,6 +204,10 @@ pub trait AudioEncoder: Send {
 ///
 /// [`EncodeError::UnsupportedCodec`] for a codec that this crate, or this build of it, does not
 /// encode, and [`EncodeError::OptionOutOfRange`].
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "options are handed over as those of `video_encoder` are"
+)]
 pub fn audio_encoder(
     codec: Codec,
     options: AudioOptions,

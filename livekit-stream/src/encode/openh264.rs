@@ -1,11 +1,13 @@
 //! H.264 by Cisco's openh264: constrained baseline, one picture in, one access unit out.
 
+mod log;
+
 use bytes::Bytes;
 use openh264::OpenH264API;
 use openh264::Timestamp;
 use openh264::encoder::{
     BitRate, Complexity, Encoder, EncoderConfig, FrameRate, FrameType, IntraFramePeriod,
-    MatrixCoefficients, RateControlMode, SpsPpsStrategy, UsageType, VuiConfig,
+    MatrixCoefficients, QpRange, RateControlMode, SpsPpsStrategy, UsageType, VuiConfig,
 };
 use openh264::formats::YUVSource;
 
@@ -21,6 +23,10 @@ const DEFAULT_BITS_PER_PIXEL: f64 = 0.11;
 /// Bounds of the bit rate in bits a second: below, no picture is left; above, it is more than
 /// level 5.2 allows the baseline profile.
 const BIT_RATES: std::ops::RangeInclusive<u32> = 10_000..=240_000_000;
+
+/// The quantizers rate control may choose from. The lower bound is openh264's own; its upper bound
+/// is 42, which leaves difficult pictures at several times their bit rate.
+const QUANTIZERS: (u8, u8) = (12, 51);
 
 /// Encodes to H.264. The picture's right column and bottom row are cut off when its width or
 /// height is odd: 4:2:0 has no half chroma samples, and `openh264` takes even sizes only.
@@ -96,13 +102,15 @@ impl OpenH264Encoder {
             .rate_control_mode(RateControlMode::Bitrate)
             .sps_pps_strategy(SpsPpsStrategy::ConstantId)
             .skip_frames(false)
+            .qp(QpRange::new(QUANTIZERS.0, QUANTIZERS.1))
             .num_threads(1)
             .scene_change_detect(false)
             .background_detection(false)
             .adaptive_quantization(false)
             .vui(signal(color));
-        let encoder =
+        let mut encoder =
             Encoder::with_api_config(OpenH264API::from_source(), config).map_err(|e| failed(&e))?;
+        log::silence(&mut encoder);
         Ok(Running {
             encoder,
             size,

@@ -66,7 +66,15 @@ impl TrackHub {
         let codec = Codec::from_mime(&mime);
         let (ended, _) = watch::channel(false);
         let (state, keyframe_wanted) = (Mutex::default(), Notify::new());
-        Arc::new(Self { id, mime, kind, codec, state, keyframe_wanted, ended })
+        Arc::new(Self {
+            id,
+            mime,
+            kind,
+            codec,
+            state,
+            keyframe_wanted,
+            ended,
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -117,7 +125,9 @@ impl TrackHub {
         state.size = frame.size;
         let mut wanted = false;
         state.rings.retain(|ring| {
-            let Some(ring) = ring.upgrade() else { return false };
+            let Some(ring) = ring.upgrade() else {
+                return false;
+            };
             match ring.push(frame.clone()) {
                 Pushed::Queued => true,
                 Pushed::WaitsForStart => {

@@ -4,6 +4,6 @@
 mod hub;
 mod ring;
 
-pub use hub::TrackStats;
 pub(crate) use hub::TrackHub;
+pub use hub::TrackStats;
 pub(crate) use ring::{Overflow, Pushed, Ring, Start};

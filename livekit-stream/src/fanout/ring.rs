@@ -80,7 +80,11 @@ impl<T: Start> Ring<T> {
             closed: false,
             reader: None,
         };
-        Self { capacity, overflow, state: Mutex::new(state) }
+        Self {
+            capacity,
+            overflow,
+            state: Mutex::new(state),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State<T>> {

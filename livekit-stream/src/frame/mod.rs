@@ -9,6 +9,7 @@ pub(crate) mod ffmpeg;
 mod format;
 mod resample;
 mod rotation;
+mod scale;
 mod video;
 
 pub use audio::AudioFrame;

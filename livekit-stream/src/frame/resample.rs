@@ -99,7 +99,11 @@ impl Resampler {
                 allowed: "1 to 32",
             });
         }
-        if frame.samples.len() % frame.num_channels as usize != 0 {
+        if !frame
+            .samples
+            .len()
+            .is_multiple_of(frame.num_channels as usize)
+        {
             return Err(ResampleError::Uneven {
                 samples: frame.samples.len(),
                 channels: frame.num_channels,

@@ -47,8 +47,16 @@ impl SegmentFile {
     pub async fn create(path: impl Into<PathBuf>) -> Result<Self, FileError> {
         let path = path.into();
         match File::create(&path).await {
-            Ok(file) => Ok(Self { path, file, length: 0 }),
-            Err(reason) => Err(FileError { path, action: "create", reason }),
+            Ok(file) => Ok(Self {
+                path,
+                file,
+                length: 0,
+            }),
+            Err(reason) => Err(FileError {
+                path,
+                action: "create",
+                reason,
+            }),
         }
     }
 
@@ -68,7 +76,11 @@ impl SegmentFile {
             }
             Err(reason) => {
                 self.take_back().await;
-                Err(FileError { path: self.path.clone(), action: "write to", reason })
+                Err(FileError {
+                    path: self.path.clone(),
+                    action: "write to",
+                    reason,
+                })
             }
         }
     }
@@ -104,15 +116,25 @@ mod tests {
 
     #[tokio::test]
     async fn a_path_that_cannot_be_written_is_named() {
-        let error = SegmentFile::create("/nonexistent/folder/out.mp4").await.expect_err("no folder");
-        assert!(error.to_string().contains("/nonexistent/folder/out.mp4"), "{error}");
+        let error = SegmentFile::create("/nonexistent/folder/out.mp4")
+            .await
+            .expect_err("no folder");
+        assert!(
+            error.to_string().contains("/nonexistent/folder/out.mp4"),
+            "{error}"
+        );
     }
 
     #[tokio::test]
     async fn a_full_disk_is_an_error() {
         // Every write to this device says that the disk is full.
-        let mut file = SegmentFile::create("/dev/full").await.expect("the device opens");
-        let error = file.append(&Bytes::from_static(b"segment")).await.expect_err("it is full");
+        let mut file = SegmentFile::create("/dev/full")
+            .await
+            .expect("the device opens");
+        let error = file
+            .append(&Bytes::from_static(b"segment"))
+            .await
+            .expect_err("it is full");
         assert_eq!(error.io().kind(), io::ErrorKind::StorageFull);
         assert!(file.is_empty());
     }

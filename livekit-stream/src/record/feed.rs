@@ -161,7 +161,12 @@ impl Feed {
             sources.push(source);
         }
         tasks.push(tokio::spawn(subscribe(presence.clone(), sources)));
-        Self { items, tasks, video, audio }
+        Self {
+            items,
+            tasks,
+            video,
+            audio,
+        }
     }
 
     /// The next item; `None` when the participant has left and all is given.
@@ -171,11 +176,16 @@ impl Feed {
 
     /// Whether the participant publishes a picture of the wanted source that is not muted.
     pub(super) fn expects_video(&self) -> bool {
-        let Some(track) = &self.video else { return false };
-        let Some(participant) = track.presence.current() else { return false };
-        participant.track_publications().iter().any(|publication| {
-            publication.source() == track.source && !publication.is_muted()
-        })
+        let Some(track) = &self.video else {
+            return false;
+        };
+        let Some(participant) = track.presence.current() else {
+            return false;
+        };
+        participant
+            .track_publications()
+            .iter()
+            .any(|publication| publication.source() == track.source && !publication.is_muted())
     }
 }
 
@@ -241,9 +251,12 @@ struct VideoWorker {
 impl VideoWorker {
     async fn run(mut self, mut frames: EncodedStream) {
         while let Some(frame) = frames.next().await {
-            self.track.dropped.store(frames.dropped_frames(), Ordering::Relaxed);
+            self.track
+                .dropped
+                .store(frames.dropped_frames(), Ordering::Relaxed);
             let plan = video_plan(self.wanted.video, frame.codec);
-            self.track.saw(frame.codec, matches!(plan, Plan::Transcode(_)));
+            self.track
+                .saw(frame.codec, matches!(plan, Plan::Transcode(_)));
             let item = match plan {
                 Plan::Copy => Some(Item::Frame(frame)),
                 Plan::Refuse => Some(cannot_copy(&self.track, frame.codec, &self.wanted)),
@@ -253,7 +266,9 @@ impl VideoWorker {
                         let item = self.transcode(&frame, to);
                         (self, item)
                     });
-                    let Ok((worker, item)) = done.await else { return };
+                    let Ok((worker, item)) = done.await else {
+                        return;
+                    };
                     self = worker;
                     item
                 }
@@ -269,12 +284,10 @@ impl VideoWorker {
     fn transcode(&mut self, frame: &EncodedFrame, to: Codec) -> Option<Item> {
         let transcoder = match &mut self.transcoder {
             Some(transcoder) if transcoder.from() == frame.codec => transcoder,
-            other => {
-                match VideoTranscoder::new(frame.codec, to, self.wanted.encoder.clone()) {
-                    Ok(transcoder) => other.insert(transcoder),
-                    Err(error) => return Some(cannot_transcode(&self.track, &error)),
-                }
-            }
+            other => match VideoTranscoder::new(frame.codec, to, self.wanted.encoder.clone()) {
+                Ok(transcoder) => other.insert(transcoder),
+                Err(error) => return Some(cannot_transcode(&self.track, &error)),
+            },
         };
         let force = self.track.force_keyframe.swap(false, Ordering::Relaxed);
         match transcoder.transcode(frame, force) {
@@ -299,9 +312,12 @@ impl AudioWorker {
     async fn run(mut self, mut packets: EncodedStream) {
         let mut encoded = Vec::new();
         while let Some(packet) = packets.next().await {
-            self.track.dropped.store(packets.dropped_frames(), Ordering::Relaxed);
+            self.track
+                .dropped
+                .store(packets.dropped_frames(), Ordering::Relaxed);
             let plan = audio_plan(self.wanted.audio, packet.codec, self.wanted.takes_opus);
-            self.track.saw(packet.codec, matches!(plan, Plan::Transcode(_)));
+            self.track
+                .saw(packet.codec, matches!(plan, Plan::Transcode(_)));
             match plan {
                 Plan::Copy => encoded.push(packet),
                 Plan::Refuse => {

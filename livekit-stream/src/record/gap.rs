@@ -31,14 +31,18 @@ pub(super) struct Filler {
 impl Filler {
     /// `start_us` is where the track has to begin.
     pub(super) fn new(start_us: i64) -> Self {
-        Self { next_us: start_us, filled_us: 0, late_packets: 0 }
+        Self {
+            next_us: start_us,
+            filled_us: 0,
+            late_packets: 0,
+        }
     }
 
     /// Takes a packet and appends it to `out`, behind the silence that is missing before it. A
     /// packet whose time is taken already is dropped and counted.
     pub(super) fn packet(&mut self, packet: EncodedFrame, out: &mut Vec<EncodedFrame>) {
-        let duration_us =
-            opus::duration(&packet.data).map_or(SILENCE_US, |samples| i64::from(samples) * 1000 / 48);
+        let duration_us = opus::duration(&packet.data)
+            .map_or(SILENCE_US, |samples| i64::from(samples) * 1000 / 48);
         let gap = packet.timestamp_us - self.next_us;
         if gap <= -SILENCE_US {
             self.late_packets += 1;

@@ -13,6 +13,6 @@ mod transcode;
 mod writer;
 
 pub use recorder::{Recorder, RecorderBuilder};
-pub use report::{RecordError, RecordingReport, Treatment, TrackReport};
+pub use report::{RecordError, RecordingReport, TrackReport, Treatment};
 pub use restreamer::{RestreamReport, Restreamer, RestreamerBuilder, TargetReport};
 pub use selection::{AudioMode, MediaSource, VideoMode};

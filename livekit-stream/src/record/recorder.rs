@@ -76,7 +76,8 @@ impl RecorderBuilder {
         };
         let feed = Feed::start(&self.presence, &wanted);
         let (stop, stopped) = watch::channel(false);
-        let (progress, latest) = watch::channel(RecordingReport::empty(self.presence.identity(), &path));
+        let (progress, latest) =
+            watch::channel(RecordingReport::empty(self.presence.identity(), &path));
         let job = Job {
             participant: self.presence.identity().to_owned(),
             path,
@@ -85,7 +86,11 @@ impl RecorderBuilder {
             writer,
             progress,
         };
-        Ok(Recorder { stop, progress: latest, job: tokio::spawn(job.run(stopped)) })
+        Ok(Recorder {
+            stop,
+            progress: latest,
+            job: tokio::spawn(job.run(stopped)),
+        })
     }
 }
 
@@ -183,7 +188,10 @@ struct Job {
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
 
 impl Job {
-    async fn run(mut self, mut stopped: watch::Receiver<bool>) -> Result<RecordingReport, RecordError> {
+    async fn run(
+        mut self,
+        mut stopped: watch::Receiver<bool>,
+    ) -> Result<RecordingReport, RecordError> {
         let mut tick = tokio::time::interval(PROGRESS_INTERVAL);
         let mut failure = None;
         let ended_by = loop {
@@ -237,7 +245,12 @@ impl Job {
             tracks.push(track_report(track, &self.writer.video, start, 0));
         }
         if let Some(track) = &self.feed.audio {
-            tracks.push(track_report(track, &self.writer.audio, start, self.writer.silence_us));
+            tracks.push(track_report(
+                track,
+                &self.writer.audio,
+                start,
+                self.writer.silence_us,
+            ));
         }
         RecordingReport {
             duration_us: start.map_or(0, |start| self.writer.end_us() - start),

@@ -87,7 +87,9 @@ impl RestreamReport {
     /// Whether at least one server got something to play.
     #[must_use]
     pub fn is_playable(&self) -> bool {
-        self.targets.iter().any(|target| target.video_frames + target.audio_frames > 0)
+        self.targets
+            .iter()
+            .any(|target| target.video_frames + target.audio_frames > 0)
     }
 }
 
@@ -189,7 +191,11 @@ impl RestreamerBuilder {
         };
         let (stop, stopped) = watch::channel(false);
         let (progress, latest) = watch::channel(job.report("still streaming"));
-        Ok(Restreamer { stop, progress: latest, job: tokio::spawn(job.run(stopped, progress)) })
+        Ok(Restreamer {
+            stop,
+            progress: latest,
+            job: tokio::spawn(job.run(stopped, progress)),
+        })
     }
 }
 
@@ -323,7 +329,12 @@ impl Job {
                 }
             }
         };
-        self.publishers.iter().map(RtmpPublisher::close).collect::<FuturesUnordered<_>>().count().await;
+        self.publishers
+            .iter()
+            .map(RtmpPublisher::close)
+            .collect::<FuturesUnordered<_>>()
+            .count()
+            .await;
         let report = self.report(ended_by.as_ref().map_or("an error", |ended_by| *ended_by));
         progress.send_replace(report.clone());
         ended_by.map(|_| report)
@@ -334,16 +345,23 @@ impl Job {
             .iter()
             .map(|publisher| {
                 let requests = publisher.keyframe_requests();
-                Box::pin(futures::stream::unfold(requests, |mut requests| async move {
-                    requests.changed().await.ok()?;
-                    Some(((), requests))
-                }))
+                Box::pin(futures::stream::unfold(
+                    requests,
+                    |mut requests| async move {
+                        requests.changed().await.ok()?;
+                        Some(((), requests))
+                    },
+                ))
             })
             .collect()
     }
 
     fn send(&mut self, frame: &EncodedFrame) {
-        let written = if is_video(frame) { &mut self.video } else { &mut self.audio };
+        let written = if is_video(frame) {
+            &mut self.video
+        } else {
+            &mut self.audio
+        };
         written.count(frame);
         for publisher in &self.publishers {
             // A target that failed for good says so in the report; the others go on.
@@ -380,14 +398,26 @@ impl Job {
         let start = self.start_us();
         let end = self.video.end_us.max(self.audio.end_us);
         let line = |track, written| track_report(track, written, start, 0);
-        let video = self.feed.video.as_ref().map(|track| line(track, &self.video));
-        let audio = self.feed.audio.as_ref().map(|track| line(track, &self.audio));
+        let video = self
+            .feed
+            .video
+            .as_ref()
+            .map(|track| line(track, &self.video));
+        let audio = self
+            .feed
+            .audio
+            .as_ref()
+            .map(|track| line(track, &self.audio));
         RestreamReport {
             participant: self.participant.clone(),
             duration_us: start.map_or(0, |start| end - start),
             ended_by: ended_by.to_owned(),
             tracks: video.into_iter().chain(audio).collect(),
-            targets: self.publishers.iter().map(|one| one.stats().into()).collect(),
+            targets: self
+                .publishers
+                .iter()
+                .map(|one| one.stats().into())
+                .collect(),
         }
     }
 }

@@ -51,9 +51,16 @@ pub struct ParseError {
     allowed: &'static str,
 }
 
-fn parse<T: Copy>(value: &str, table: &[(&str, T)], allowed: &'static str) -> Result<T, ParseError> {
+fn parse<T: Copy>(
+    value: &str,
+    table: &[(&str, T)],
+    allowed: &'static str,
+) -> Result<T, ParseError> {
     let found = table.iter().find(|row| row.0 == value);
-    found.map(|row| row.1).ok_or(ParseError { value: value.to_owned(), allowed })
+    found.map(|row| row.1).ok_or(ParseError {
+        value: value.to_owned(),
+        allowed,
+    })
 }
 
 impl FromStr for MediaSource {
@@ -92,8 +99,12 @@ impl FromStr for VideoMode {
     type Err = ParseError;
 
     fn from_str(value: &str) -> Result<Self, ParseError> {
-        let table =
-            [("auto", Self::Auto), ("copy", Self::Copy), ("h264", Self::H264), ("none", Self::None)];
+        let table = [
+            ("auto", Self::Auto),
+            ("copy", Self::Copy),
+            ("h264", Self::H264),
+            ("none", Self::None),
+        ];
         parse(value, &table, "auto, copy, h264, none")
     }
 }
@@ -116,8 +127,12 @@ impl FromStr for AudioMode {
     type Err = ParseError;
 
     fn from_str(value: &str) -> Result<Self, ParseError> {
-        let table =
-            [("auto", Self::Auto), ("copy", Self::Copy), ("aac", Self::Aac), ("none", Self::None)];
+        let table = [
+            ("auto", Self::Auto),
+            ("copy", Self::Copy),
+            ("aac", Self::Aac),
+            ("none", Self::None),
+        ];
         parse(value, &table, "auto, copy, aac, none")
     }
 }
@@ -156,17 +171,32 @@ mod tests {
     #[test]
     fn what_the_output_takes_is_copied() {
         assert_eq!(video_plan(VideoMode::Auto, Codec::H264), Plan::Copy);
-        assert_eq!(video_plan(VideoMode::Auto, Codec::Vp8), Plan::Transcode(Codec::H264));
+        assert_eq!(
+            video_plan(VideoMode::Auto, Codec::Vp8),
+            Plan::Transcode(Codec::H264)
+        );
         assert_eq!(video_plan(VideoMode::Copy, Codec::Vp8), Plan::Refuse);
         assert_eq!(audio_plan(AudioMode::Auto, Codec::Opus, true), Plan::Copy);
-        assert_eq!(audio_plan(AudioMode::Auto, Codec::Opus, false), Plan::Transcode(Codec::Aac));
-        assert_eq!(audio_plan(AudioMode::Aac, Codec::Opus, true), Plan::Transcode(Codec::Aac));
-        assert_eq!(audio_plan(AudioMode::Copy, Codec::Opus, false), Plan::Refuse);
+        assert_eq!(
+            audio_plan(AudioMode::Auto, Codec::Opus, false),
+            Plan::Transcode(Codec::Aac)
+        );
+        assert_eq!(
+            audio_plan(AudioMode::Aac, Codec::Opus, true),
+            Plan::Transcode(Codec::Aac)
+        );
+        assert_eq!(
+            audio_plan(AudioMode::Copy, Codec::Opus, false),
+            Plan::Refuse
+        );
     }
 
     #[test]
     fn a_wrong_value_is_named_with_those_allowed() {
         let error = "vp8".parse::<VideoMode>().expect_err("not a mode");
-        assert_eq!(error.to_string(), "\"vp8\" is not one of auto, copy, h264, none");
+        assert_eq!(
+            error.to_string(),
+            "\"vp8\" is not one of auto, copy, h264, none"
+        );
     }
 }

@@ -29,10 +29,18 @@ pub(super) struct VideoTranscoder {
 }
 
 impl VideoTranscoder {
-    pub(super) fn new(from: Codec, to: Codec, options: VideoOptions) -> Result<Self, TranscodeError> {
+    pub(super) fn new(
+        from: Codec,
+        to: Codec,
+        options: VideoOptions,
+    ) -> Result<Self, TranscodeError> {
         let decoder = decode::video_decoder(from)?;
         let encoder = encode::video_encoder(to, options)?;
-        Ok(Self { from, decoder, encoder })
+        Ok(Self {
+            from,
+            decoder,
+            encoder,
+        })
     }
 
     pub(super) fn from(&self) -> Codec {
@@ -44,8 +52,12 @@ impl VideoTranscoder {
         frame: &EncodedFrame,
         force_keyframe: bool,
     ) -> Result<Option<EncodedFrame>, TranscodeError> {
-        let Some(picture) = self.decoder.decode(frame)? else { return Ok(None) };
-        let encoded = self.encoder.encode(&picture, frame.timestamp_us, force_keyframe)?;
+        let Some(picture) = self.decoder.decode(frame)? else {
+            return Ok(None);
+        };
+        let encoded = self
+            .encoder
+            .encode(&picture, frame.timestamp_us, force_keyframe)?;
         Ok(encoded.map(|encoded| EncodedFrame {
             rotation: frame.rotation,
             lost_packets: frame.lost_packets,
@@ -61,7 +73,11 @@ pub(super) struct AudioTranscoder {
 }
 
 impl AudioTranscoder {
-    pub(super) fn new(from: Codec, to: Codec, options: AudioOptions) -> Result<Self, TranscodeError> {
+    pub(super) fn new(
+        from: Codec,
+        to: Codec,
+        options: AudioOptions,
+    ) -> Result<Self, TranscodeError> {
         let decoder = decode::audio_decoder(from, options.sample_rate, options.num_channels)?;
         let encoder = encode::audio_encoder(to, options)?;
         Ok(Self { decoder, encoder })

@@ -124,8 +124,8 @@ impl FileWriter {
         frame: EncodedFrame,
         video_expected: bool,
     ) -> Result<(), OutputError> {
-        let late_video = is_video(&frame)
-            && self.open.as_ref().is_some_and(|open| open.video.is_none());
+        let late_video =
+            is_video(&frame) && self.open.as_ref().is_some_and(|open| open.video.is_none());
         if late_video {
             self.close().await?;
         }
@@ -201,9 +201,11 @@ impl FileWriter {
                 AudioTrack::opus(2)
             }));
         }
-        let mut options = Options::default();
-        options.fragment = FragmentPolicy::Duration(FRAGMENT);
-        options.origin_us = Some(start_us);
+        let options = Options {
+            fragment: FragmentPolicy::Duration(FRAGMENT),
+            origin_us: Some(start_us),
+            ..Options::default()
+        };
         let muxer = Muxer::new(tracks, options)?;
         let mut file = match self.next_file.take() {
             Some(file) => file,
@@ -211,18 +213,27 @@ impl FileWriter {
         };
         self.parts += 1;
         file.append(&muxer.init_segment()).await?;
-        self.open = Some(Open { file, muxer, video, audio, filler });
+        self.open = Some(Open {
+            file,
+            muxer,
+            video,
+            audio,
+            filler,
+        });
         Ok(())
     }
 
     fn part_path(&self) -> PathBuf {
         let stem = self.path.file_stem().unwrap_or_default().to_string_lossy();
         let extension = self.path.extension().unwrap_or_default().to_string_lossy();
-        self.path.with_file_name(format!("{stem}-{}.{extension}", self.parts + 1))
+        self.path
+            .with_file_name(format!("{stem}-{}.{extension}", self.parts + 1))
     }
 
     async fn append(&mut self, frame: EncodedFrame) -> Result<(), OutputError> {
-        let Some(open) = &mut self.open else { return Ok(()) };
+        let Some(open) = &mut self.open else {
+            return Ok(());
+        };
         let mut ready = Vec::new();
         let video_us = is_video(&frame).then_some(frame.timestamp_us);
         match (&mut open.filler, video_us) {
@@ -237,7 +248,9 @@ impl FileWriter {
     }
 
     async fn mux(&mut self, frames: Vec<EncodedFrame>) -> Result<(), OutputError> {
-        let Some(open) = &mut self.open else { return Ok(()) };
+        let Some(open) = &mut self.open else {
+            return Ok(());
+        };
         for frame in frames {
             let (index, written) = if is_video(&frame) {
                 (open.video, &mut self.video)
@@ -259,11 +272,18 @@ impl FileWriter {
     async fn close(&mut self) -> Result<(), OutputError> {
         let end_us = self.video.end_us;
         let mut silence = Vec::new();
-        if let Some(Open { filler: Some(filler), video: Some(_), .. }) = &mut self.open {
+        if let Some(Open {
+            filler: Some(filler),
+            video: Some(_),
+            ..
+        }) = &mut self.open
+        {
             filler.finish(end_us, &mut silence);
         }
         self.mux(silence).await?;
-        let Some(mut open) = self.open.take() else { return Ok(()) };
+        let Some(mut open) = self.open.take() else {
+            return Ok(());
+        };
         let last = open.muxer.finish()?;
         if let Some(last) = last {
             open.file.append(&last).await?;

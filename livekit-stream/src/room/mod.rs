@@ -23,9 +23,9 @@ pub use error::{ConnectError, SubscribeError};
 pub use event::{DisconnectReason, RoomEvent, RoomEvents};
 pub use options::RoomOptions;
 pub use participant::{ParticipantKind, RemoteParticipant};
+pub(crate) use presence::Presence;
 pub use publication::{RemoteTrackPublication, TrackSource};
 pub use token::{TokenOptions, mint_token};
-pub(crate) use presence::Presence;
 pub use track::{RemoteAudioTrack, RemoteTrack, RemoteVideoTrack};
 pub use transport::WebRtcTrack;
 
@@ -105,7 +105,10 @@ impl Room {
 
     /// Whoever bears this identity while the room lasts.
     pub(crate) fn presence(&self, identity: &str) -> Presence {
-        Presence::Identity { room: Arc::clone(&self.shared), identity: identity.to_owned() }
+        Presence::Identity {
+            room: Arc::clone(&self.shared),
+            identity: identity.to_owned(),
+        }
     }
 
     /// The present moment on the room's media clock, in microseconds: what `timestamp_us` of

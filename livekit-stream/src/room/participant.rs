@@ -53,14 +53,29 @@ pub struct RemoteParticipant {
 impl RemoteParticipant {
     pub(super) fn new(info: proto::ParticipantInfo, clock: ParticipantClock) -> Self {
         let (sid, identity) = (info.sid.clone(), info.identity.clone());
-        let state = Mutex::new(State { info, publications: BTreeMap::new() });
+        let state = Mutex::new(State {
+            info,
+            publications: BTreeMap::new(),
+        });
         let (changed, _) = watch::channel(());
         let left = AtomicBool::new(false);
-        Self { inner: Arc::new(Inner { sid, identity, clock, left, state, changed }) }
+        Self {
+            inner: Arc::new(Inner {
+                sid,
+                identity,
+                clock,
+                left,
+                state,
+                changed,
+            }),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The sid, new at each joining.
@@ -145,7 +160,9 @@ impl RemoteParticipant {
     }
 
     pub(super) fn insert(&self, publication: RemoteTrackPublication) {
-        self.lock().publications.insert(publication.sid().to_owned(), publication);
+        self.lock()
+            .publications
+            .insert(publication.sid().to_owned(), publication);
     }
 
     pub(super) fn remove(&self, sid: &str) -> Option<RemoteTrackPublication> {

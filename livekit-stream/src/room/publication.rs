@@ -84,12 +84,25 @@ impl RemoteTrackPublication {
         commands: mpsc::WeakSender<Command>,
     ) -> Self {
         let sid = info.sid.clone();
-        let state = Mutex::new(State { info, track: None, desired: auto_subscribe });
-        Self { inner: Arc::new(Inner { sid, commands, state }) }
+        let state = Mutex::new(State {
+            info,
+            track: None,
+            desired: auto_subscribe,
+        });
+        Self {
+            inner: Arc::new(Inner {
+                sid,
+                commands,
+                state,
+            }),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The track's sid, unique in the server.
@@ -124,7 +137,10 @@ impl RemoteTrackPublication {
     /// The picture size it was announced with; zero for audio.
     pub fn size(&self) -> VideoSize {
         let state = self.lock();
-        VideoSize { width: state.info.width, height: state.info.height }
+        VideoSize {
+            width: state.info.width,
+            height: state.info.height,
+        }
     }
 
     /// Whether the publisher has muted it.
@@ -152,11 +168,16 @@ impl RemoteTrackPublication {
     /// # Errors
     /// [`SubscribeError::RoomClosed`].
     pub async fn set_subscribed(&self, subscribed: bool) -> Result<(), SubscribeError> {
-        let closed = || SubscribeError::RoomClosed { track: self.sid().to_owned() };
+        let closed = || SubscribeError::RoomClosed {
+            track: self.sid().to_owned(),
+        };
         let commands = self.inner.commands.upgrade().ok_or_else(closed)?;
         self.lock().desired = subscribed;
         let sid = self.sid().to_owned();
-        commands.send(Command::Subscribe { sid, subscribed }).await.map_err(|_| closed())
+        commands
+            .send(Command::Subscribe { sid, subscribed })
+            .await
+            .map_err(|_| closed())
     }
 
     /// Takes what the server says now; tells whether `muted` changed.

@@ -39,7 +39,7 @@ struct RoomState {
 
 /// What the session shares with the handles of the room.
 #[derive(Debug)]
-pub(super) struct Shared {
+pub(crate) struct Shared {
     identity: String,
     clock: RoomClock,
     state: Mutex<RoomState>,
@@ -87,7 +87,11 @@ impl Shared {
     }
 
     fn participant_of_sid(&self, sid: &str) -> Option<RemoteParticipant> {
-        self.lock().participants.values().find(|participant| participant.sid() == sid).cloned()
+        self.lock()
+            .participants
+            .values()
+            .find(|participant| participant.sid() == sid)
+            .cloned()
     }
 }
 
@@ -96,6 +100,7 @@ struct Subscribed {
     participant: RemoteParticipant,
     publication: RemoteTrackPublication,
     track: RemoteTrack,
+    media: WebRtcTrack,
     /// Dropped to end the receiving task.
     _stop: oneshot::Sender<()>,
 }
@@ -111,6 +116,8 @@ pub(super) struct Session {
     subscribed: HashMap<String, Subscribed>,
     /// Tracks whose media came before their announcement, by sid.
     early: HashMap<String, WebRtcTrack>,
+    /// Tracks that are not subscribed to any more and may be again, by sid.
+    parked: HashMap<String, WebRtcTrack>,
     /// Tells the sids of tracks whose media ended.
     ended: mpsc::Sender<String>,
     own_sid: String,
@@ -125,13 +132,18 @@ impl Session {
     ) -> Result<(Arc<Shared>, mpsc::Sender<Command>, RoomEvents), ConnectError> {
         let (signal, join, signals) =
             signal::connect(url, token, options.auto_subscribe, options.connect_timeout).await?;
-        let runtime = options.runtime.clone().unwrap_or_else(transport::default_runtime);
+        let runtime = options
+            .runtime
+            .clone()
+            .unwrap_or_else(transport::default_runtime);
         let prepared = Transport::new(&join.ice_servers, is_loopback(url), runtime).await;
         let (subscriber, media) = match prepared {
             Ok(prepared) => prepared,
             Err(error) => {
                 signal.leave().await;
-                return Err(ConnectError::Media { reason: error.to_string() });
+                return Err(ConnectError::Media {
+                    reason: error.to_string(),
+                });
             }
         };
         let own = join.participant.unwrap_or_default();
@@ -139,7 +151,10 @@ impl Session {
         let shared = Arc::new(Shared {
             identity: own.identity,
             clock: RoomClock::new(Instant::now()),
-            state: Mutex::new(RoomState { info, participants: BTreeMap::new() }),
+            state: Mutex::new(RoomState {
+                info,
+                participants: BTreeMap::new(),
+            }),
             closed: AtomicBool::new(false),
             changed: watch::channel(()).0,
         });
@@ -155,6 +170,7 @@ impl Session {
             subscriber,
             subscribed: HashMap::new(),
             early: HashMap::new(),
+            parked: HashMap::new(),
             ended,
             own_sid: own.sid,
         };
@@ -271,8 +287,32 @@ impl Session {
     }
 
     async fn answer(&mut self, offer: proto::SessionDescription) -> Option<DisconnectReason> {
+        // The WebRTC crate tells neither that a media section stopped sending, which ends its
+        // track, nor that it sends the same track again.
+        let sending = transport::sending_sections(&offer.sdp);
+        let sends = |sid: &str| sending.iter().any(|section| section.contains(sid));
+        let over = self
+            .subscribed
+            .keys()
+            .filter(|sid| !sends(sid))
+            .cloned()
+            .collect::<Vec<_>>();
+        let again = self
+            .parked
+            .keys()
+            .filter(|sid| sends(sid))
+            .cloned()
+            .collect::<Vec<_>>();
+        for sid in over {
+            self.media_ended(&sid);
+        }
         match self.subscriber.answer(offer.sdp).await {
             Ok(sdp) => {
+                for sid in again {
+                    if let Some(media) = self.parked.remove(&sid) {
+                        self.media_came(media).await;
+                    }
+                }
                 let answer = proto::SessionDescription {
                     r#type: "answer".to_owned(),
                     sdp,
@@ -345,7 +385,10 @@ impl Session {
                 let clock = self.shared.clock.participant();
                 let participant = RemoteParticipant::new(info.clone(), clock);
                 let identity = info.identity.clone();
-                self.shared.lock().participants.insert(identity, participant.clone());
+                self.shared
+                    .lock()
+                    .participants
+                    .insert(identity, participant.clone());
                 self.shared.changed.send_replace(());
                 self.emit(RoomEvent::ParticipantConnected(participant.clone()));
                 participant
@@ -372,9 +415,15 @@ impl Session {
                     let participant = participant.clone();
                     let muted = publication.is_muted();
                     self.emit(if muted {
-                        RoomEvent::TrackMuted { publication, participant }
+                        RoomEvent::TrackMuted {
+                            publication,
+                            participant,
+                        }
                     } else {
-                        RoomEvent::TrackUnmuted { publication, participant }
+                        RoomEvent::TrackUnmuted {
+                            publication,
+                            participant,
+                        }
                     });
                 }
                 continue;
@@ -384,7 +433,10 @@ impl Session {
                 RemoteTrackPublication::new(track.clone(), auto, self.commands.clone());
             participant.insert(publication.clone());
             let participant = participant.clone();
-            self.emit(RoomEvent::TrackPublished { publication, participant });
+            self.emit(RoomEvent::TrackPublished {
+                publication,
+                participant,
+            });
             if let Some(media) = self.early.remove(&track.sid) {
                 self.media_came(media).await;
             }
@@ -402,13 +454,17 @@ impl Session {
         for publication in participant.track_publications() {
             self.unpublish(participant, &publication);
         }
-        self.shared.lock().participants.remove(participant.identity());
+        self.shared
+            .lock()
+            .participants
+            .remove(participant.identity());
         participant.leave();
         self.emit(RoomEvent::ParticipantDisconnected(participant.clone()));
     }
 
     fn unpublish(&mut self, participant: &RemoteParticipant, publication: &RemoteTrackPublication) {
         self.media_ended(publication.sid());
+        self.parked.remove(publication.sid());
         participant.remove(publication.sid());
         self.emit(RoomEvent::TrackUnpublished {
             publication: publication.clone(),
@@ -445,10 +501,13 @@ impl Session {
         let rate = hub.codec().map_or(90_000, crate::codec::Codec::clock_rate);
         let (stop, stopped) = oneshot::channel();
         let source = transport::Source {
-            track: media,
+            track: Arc::clone(&media),
             clock: participant.clock().track(rate),
             hub,
-            orientation_id: self.subscriber.orientation_id().filter(|_| kind == MediaKind::Video),
+            orientation_id: self
+                .subscriber
+                .orientation_id()
+                .filter(|_| kind == MediaKind::Video),
             stop: stopped,
         };
         let (ended, ended_sid) = (self.ended.clone(), sid.to_owned());
@@ -464,27 +523,47 @@ impl Session {
                 participant: participant.clone(),
                 publication: publication.clone(),
                 track: track.clone(),
+                media,
                 _stop: stop,
             },
         );
         participant.notify();
-        self.emit(RoomEvent::TrackSubscribed { track, publication, participant });
+        self.emit(RoomEvent::TrackSubscribed {
+            track,
+            publication,
+            participant,
+        });
     }
 
     fn media_ended(&mut self, sid: &str) {
         self.early.remove(sid);
-        let Some(subscribed) = self.subscribed.remove(sid) else { return };
-        let Subscribed { participant, publication, track, _stop } = subscribed;
+        let Some(subscribed) = self.subscribed.remove(sid) else {
+            return;
+        };
+        let Subscribed {
+            participant,
+            publication,
+            track,
+            media,
+            _stop,
+        } = subscribed;
+        self.parked.insert(sid.to_owned(), media);
         track.hub().end();
         publication.set_track(None);
         participant.notify();
-        self.emit(RoomEvent::TrackUnsubscribed { track, publication, participant });
+        self.emit(RoomEvent::TrackUnsubscribed {
+            track,
+            publication,
+            participant,
+        });
     }
 }
 
 /// Whether the server runs on this machine.
 fn is_loopback(url: &str) -> bool {
-    let Ok(url) = url::Url::parse(url) else { return false };
+    let Ok(url) = url::Url::parse(url) else {
+        return false;
+    };
     match url.host() {
         Some(url::Host::Domain(name)) => name == "localhost",
         Some(url::Host::Ipv4(address)) => address.is_loopback(),

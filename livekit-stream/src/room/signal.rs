@@ -52,7 +52,9 @@ pub(super) async fn connect(
 ) -> Result<(Signal, proto::JoinResponse, Events), ConnectError> {
     let host = check_url(url)?;
     if token.split('.').count() != 3 || !token.is_ascii() {
-        return Err(ConnectError::MalformedToken { reason: "it has not the three parts of a JWT" });
+        return Err(ConnectError::MalformedToken {
+            reason: "it has not the three parts of a JWT",
+        });
     }
     let mut sdk = SignalSdkOptions::default();
     sdk.sdk_version = Some(env!("CARGO_PKG_VERSION").to_owned());
@@ -68,7 +70,10 @@ pub(super) async fn connect(
     match tokio::time::timeout(timeout, connecting).await {
         Ok(Ok((client, join, events))) => Ok((Signal { client }, join, Events { events })),
         Ok(Err(error)) => Err(explain(error, host, token, timeout)),
-        Err(_) => Err(ConnectError::Timeout { host, after: timeout }),
+        Err(_) => Err(ConnectError::Timeout {
+            host,
+            after: timeout,
+        }),
     }
 }
 
@@ -98,14 +103,22 @@ impl Signal {
 /// Host and port of a LiveKit URL.
 fn check_url(url: &str) -> Result<String, ConnectError> {
     let shown = || url.split(['?', '#']).next().unwrap_or_default().to_owned();
-    let parsed = Url::parse(url)
-        .map_err(|error| ConnectError::InvalidUrl { url: shown(), reason: error.to_string() })?;
-    if !matches!(parsed.scheme(), "ws" | "wss" | "http" | "https") {
-        return Err(ConnectError::UnsupportedScheme { scheme: parsed.scheme().to_owned() });
-    }
-    let host = parsed.host_str().filter(|host| !host.is_empty()).ok_or_else(|| {
-        ConnectError::InvalidUrl { url: shown(), reason: "it names no host".to_owned() }
+    let parsed = Url::parse(url).map_err(|error| ConnectError::InvalidUrl {
+        url: shown(),
+        reason: error.to_string(),
     })?;
+    if !matches!(parsed.scheme(), "ws" | "wss" | "http" | "https") {
+        return Err(ConnectError::UnsupportedScheme {
+            scheme: parsed.scheme().to_owned(),
+        });
+    }
+    let host = parsed
+        .host_str()
+        .filter(|host| !host.is_empty())
+        .ok_or_else(|| ConnectError::InvalidUrl {
+            url: shown(),
+            reason: "it names no host".to_owned(),
+        })?;
     Ok(match parsed.port() {
         Some(port) => format!("{host}:{port}"),
         None => host.to_owned(),
@@ -116,24 +129,35 @@ fn explain(error: SignalError, host: String, token: &str, timeout: Duration) -> 
     let refused = |status: u16, text: String| {
         let reason = text.trim().to_owned();
         if matches!(status, 401 | 403) {
-            token::why_refused(token, SystemTime::now())
-                .unwrap_or(ConnectError::Unauthorized { host: host.clone(), reason })
+            token::why_refused(token, SystemTime::now()).unwrap_or(ConnectError::Unauthorized {
+                host: host.clone(),
+                reason,
+            })
         } else {
-            ConnectError::Refused { host: host.clone(), reason: format!("{status} {reason}") }
+            ConnectError::Refused {
+                host: host.clone(),
+                reason: format!("{status} {reason}"),
+            }
         }
     };
     match error {
         SignalError::UrlParse(reason) => ConnectError::InvalidUrl { url: host, reason },
-        SignalError::TokenFormat => {
-            ConnectError::MalformedToken { reason: "it has invalid characters" }
-        }
+        SignalError::TokenFormat => ConnectError::MalformedToken {
+            reason: "it has invalid characters",
+        },
         SignalError::Client(status, text) | SignalError::Server(status, text) => {
             refused(status.as_u16(), text)
         }
         SignalError::Handshake { status } => refused(status.as_u16(), String::new()),
-        SignalError::Timeout(_) => ConnectError::Timeout { host, after: timeout },
+        SignalError::Timeout(_) => ConnectError::Timeout {
+            host,
+            after: timeout,
+        },
         SignalError::Connection(reason) => ConnectError::Unreachable { host, reason },
-        other => ConnectError::Refused { host, reason: other.to_string() },
+        other => ConnectError::Refused {
+            host,
+            reason: other.to_string(),
+        },
     }
 }
 
@@ -143,12 +167,20 @@ mod tests {
 
     #[test]
     fn urls_are_checked_before_anything_is_sent() {
-        assert_eq!(check_url("ws://127.0.0.1:7880"), Ok("127.0.0.1:7880".to_owned()));
+        assert_eq!(
+            check_url("ws://127.0.0.1:7880"),
+            Ok("127.0.0.1:7880".to_owned())
+        );
         assert_eq!(check_url("wss://example.org"), Ok("example.org".to_owned()));
-        assert!(matches!(check_url("example.org"), Err(ConnectError::InvalidUrl { .. })));
+        assert!(matches!(
+            check_url("example.org"),
+            Err(ConnectError::InvalidUrl { .. })
+        ));
         assert_eq!(
             check_url("rtmp://example.org"),
-            Err(ConnectError::UnsupportedScheme { scheme: "rtmp".to_owned() })
+            Err(ConnectError::UnsupportedScheme {
+                scheme: "rtmp".to_owned()
+            })
         );
     }
 

@@ -24,7 +24,10 @@ pub struct TokenOptions {
 
 impl Default for TokenOptions {
     fn default() -> Self {
-        Self { hidden: true, ttl: Duration::from_secs(6 * 3600) }
+        Self {
+            hidden: true,
+            ttl: Duration::from_secs(6 * 3600),
+        }
     }
 }
 
@@ -64,18 +67,24 @@ pub fn mint_token(
         .with_ttl(options.ttl)
         .with_grants(grants)
         .to_jwt()
-        .map_err(|_| ConnectError::MalformedToken { reason: "it cannot be signed" })
+        .map_err(|_| ConnectError::MalformedToken {
+            reason: "it cannot be signed",
+        })
 }
 
 /// What is wrong with a token that the server refused at `now`, as far as the token itself tells.
 pub(super) fn why_refused(token: &str, now: SystemTime) -> Option<ConnectError> {
     let Ok(claims) = Claims::from_unverified(token) else {
-        return Some(ConnectError::MalformedToken { reason: "it is not a JWT with LiveKit's claims" });
+        return Some(ConnectError::MalformedToken {
+            reason: "it is not a JWT with LiveKit's claims",
+        });
     };
     let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
     let expiry = Duration::from_secs(claims.exp as u64);
     if expiry < now {
-        return Some(ConnectError::TokenExpired { expired_ago: now.saturating_sub(expiry) });
+        return Some(ConnectError::TokenExpired {
+            expired_ago: now.saturating_sub(expiry),
+        });
     }
     if !claims.video.room_join {
         return Some(ConnectError::MissingGrant { grant: "roomJoin" });
@@ -97,7 +106,10 @@ mod tests {
         let now = SystemTime::now();
         assert_eq!(why_refused(&token, now), None);
         let late = now + Duration::from_secs(7 * 3600);
-        assert!(matches!(why_refused(&token, late), Some(ConnectError::TokenExpired { .. })));
+        assert!(matches!(
+            why_refused(&token, late),
+            Some(ConnectError::TokenExpired { .. })
+        ));
     }
 
     #[test]

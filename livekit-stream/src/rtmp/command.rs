@@ -16,13 +16,13 @@ pub(crate) struct Command {
 
 /// What an answer says in its information object (section 7.2.2).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Status {
+pub(crate) struct Status {
     /// `status`, `warning` or `error`.
-    pub level: String,
+    pub(crate) level: String,
     /// Such as `NetStream.Publish.Start`.
-    pub code: String,
+    pub(crate) code: String,
     /// For people.
-    pub description: String,
+    pub(crate) description: String,
 }
 
 impl Command {
@@ -104,8 +104,7 @@ impl Command {
 
 impl Status {
     /// A status of level `status`.
-    #[must_use]
-    pub fn ok(code: &str, description: &str) -> Self {
+    pub(crate) fn ok(code: &str, description: &str) -> Self {
         Self {
             level: "status".to_owned(),
             code: code.to_owned(),
@@ -114,8 +113,7 @@ impl Status {
     }
 
     /// A status of level `error`.
-    #[must_use]
-    pub fn error(code: &str, description: &str) -> Self {
+    pub(crate) fn error(code: &str, description: &str) -> Self {
         Self {
             level: "error".to_owned(),
             ..Self::ok(code, description)
@@ -123,8 +121,7 @@ impl Status {
     }
 
     /// The information object.
-    #[must_use]
-    pub fn to_value(&self) -> Value {
+    pub(crate) fn to_value(&self) -> Value {
         Value::object([
             ("level", Value::string(self.level.as_str())),
             ("code", Value::string(self.code.as_str())),

@@ -12,5 +12,4 @@ pub mod message;
 pub mod session;
 mod url;
 
-pub use command::Status;
 pub use url::{RtmpUrl, UrlError};

@@ -362,4 +362,5 @@ impl TrackClock {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests;

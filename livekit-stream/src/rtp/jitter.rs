@@ -490,4 +490,5 @@ impl JitterBuffer {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests;

@@ -9,7 +9,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// The time to the first repetition, and by how much each further one comes later.
 const REPEAT: Duration = Duration::from_millis(500);
 const BACK_OFF: Duration = Duration::from_millis(250);
-const MAX_REPEAT: Duration = Duration::from_millis(1000);
+const MAX_REPEAT: Duration = Duration::from_secs(1);
 
 /// Requests that are sent while no packet comes: nobody may be there to answer.
 const MAX_UNANSWERED: u32 = 4;

@@ -370,4 +370,5 @@ impl Jitter {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests;

@@ -61,9 +61,11 @@ impl AudioStreamBuilder {
         let input = TrackHub::ring(MediaKind::Audio, CAPACITY);
         let output: Arc<Output> = Arc::new(Ring::new(self.capacity, Overflow::DropOldest));
         let errors = Arc::clone(&output);
-        let follow = self.source.follow(MediaKind::Audio, Arc::clone(&input), move |hub| {
-            errors.push(Err(unfit(hub)));
-        });
+        let follow = self
+            .source
+            .follow(MediaKind::Audio, Arc::clone(&input), move |hub| {
+                errors.push(Err(unfit(hub)));
+            });
         let worker = Worker {
             output: Arc::clone(&output),
             sample_rate: self.sample_rate,
@@ -72,8 +74,17 @@ impl AudioStreamBuilder {
             resampler: None,
             expected_us: None,
         };
-        let tasks = [tokio::spawn(follow), tokio::spawn(worker.run(Arc::clone(&input)))];
-        AudioStream { input, output, tasks, errors: 0, last_error: None }
+        let tasks = [
+            tokio::spawn(follow),
+            tokio::spawn(worker.run(Arc::clone(&input))),
+        ];
+        AudioStream {
+            input,
+            output,
+            tasks,
+            errors: 0,
+            last_error: None,
+        }
     }
 }
 
@@ -81,8 +92,15 @@ impl AudioStreamBuilder {
 fn unfit(hub: &TrackHub) -> StreamError {
     let track = hub.id().to_owned();
     match hub.codec() {
-        Some(codec) => StreamError::WrongKind { wanted: "audio", codec, track },
-        None => StreamError::UnsupportedCodec { mime: hub.mime().to_owned(), track },
+        Some(codec) => StreamError::WrongKind {
+            wanted: "audio",
+            codec,
+            track,
+        },
+        None => StreamError::UnsupportedCodec {
+            mime: hub.mime().to_owned(),
+            track,
+        },
     }
 }
 
@@ -155,9 +173,14 @@ impl AudioStream {
     }
 
     /// Stops decoding and reading the track. Frames not yet read are dropped.
-    pub async fn close(self) {
-        // All is done by dropping; the method is where callers look for it.
-        drop(self);
+    pub async fn close(mut self) {
+        self.input.close();
+        self.output.close();
+        for task in &mut self.tasks {
+            task.abort();
+            // It ends as aborted, or had ended before.
+            let _ = task.await;
+        }
     }
 }
 
@@ -215,12 +238,13 @@ impl Worker {
         let decoder = match &mut self.decoder {
             Some((codec, decoder)) if *codec == frame.codec => decoder,
             other => {
-                let decoder =
-                    decode::audio_decoder(frame.codec, DECODER_RATE, self.num_channels)?;
+                let decoder = decode::audio_decoder(frame.codec, DECODER_RATE, self.num_channels)?;
                 &mut other.insert((frame.codec, decoder)).1
             }
         };
-        let gap = self.expected_us.map_or(0, |expected| frame.timestamp_us - expected);
+        let gap = self
+            .expected_us
+            .map_or(0, |expected| frame.timestamp_us - expected);
         let mut concealed = None;
         if frame.lost_packets > 0 && (1..=LONGEST_CONCEALMENT_US).contains(&gap) {
             let mut sound = decoder.conceal(gap)?;

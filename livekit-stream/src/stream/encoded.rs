@@ -60,15 +60,15 @@ impl EncodedStream {
 
     /// As [`new`](Self::new) or [`audio`](Self::audio), keeping `capacity` frames for a reader that is behind; 0 is
     /// unbounded.
-    pub fn with_capacity(
-        source: impl Into<FrameSource>,
-        kind: MediaKind,
-        capacity: usize,
-    ) -> Self {
+    pub fn with_capacity(source: impl Into<FrameSource>, kind: MediaKind, capacity: usize) -> Self {
         let ring = TrackHub::ring(kind, capacity);
         let source = source.into();
         let task = tokio::spawn(source.follow(kind, Arc::clone(&ring), |hub| {
-            tracing::error!(track = hub.id(), mime = hub.mime(), "cannot read this track");
+            tracing::error!(
+                track = hub.id(),
+                mime = hub.mime(),
+                "cannot read this track"
+            );
         }));
         Self { ring, task }
     }
@@ -79,9 +79,11 @@ impl EncodedStream {
     }
 
     /// Stops reading the track. Frames not yet read are dropped.
-    pub async fn close(self) {
+    pub async fn close(mut self) {
         self.ring.close();
         self.task.abort();
+        // It ends as aborted, or had ended before.
+        let _ = (&mut self.task).await;
     }
 }
 

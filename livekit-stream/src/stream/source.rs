@@ -10,8 +10,8 @@ use crate::codec::MediaKind;
 use crate::fanout::{Ring, TrackHub};
 use crate::frame::EncodedFrame;
 use crate::room::{
-    Presence, RemoteAudioTrack, RemoteParticipant, RemoteTrack, RemoteVideoTrack, TrackSource, WebRtcTrack,
-    transport,
+    Presence, RemoteAudioTrack, RemoteParticipant, RemoteTrack, RemoteVideoTrack, TrackSource,
+    WebRtcTrack, transport,
 };
 use crate::rtp::RoomClock;
 
@@ -37,10 +37,17 @@ enum Kind {
 impl fmt::Debug for FrameSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Kind::Track(hub) => f.debug_tuple("Track").field(&hub.as_ref().map(|hub| hub.id())).finish(),
-            Kind::Participant { presence, source, .. } => {
-                f.debug_tuple("Participant").field(&presence.identity()).field(source).finish()
-            }
+            Kind::Track(hub) => f
+                .debug_tuple("Track")
+                .field(&hub.as_ref().map(|hub| hub.id()))
+                .finish(),
+            Kind::Participant {
+                presence, source, ..
+            } => f
+                .debug_tuple("Participant")
+                .field(&presence.identity())
+                .field(source)
+                .finish(),
             Kind::WebRtc { .. } => f.debug_tuple("WebRtc").finish_non_exhaustive(),
         }
     }
@@ -72,14 +79,23 @@ impl From<(&RemoteParticipant, TrackSource)> for FrameSource {
 
 impl From<WebRtcTrack> for FrameSource {
     fn from(track: WebRtcTrack) -> Self {
-        Self(Kind::WebRtc { track: Some(track), orientation_id: None, stop: None })
+        Self(Kind::WebRtc {
+            track: Some(track),
+            orientation_id: None,
+            stop: None,
+        })
     }
 }
 
 impl FrameSource {
     /// Whatever track a source has of somebody who may leave and come back.
     pub(crate) fn presence(presence: Presence, source: TrackSource) -> Self {
-        Self(Kind::Participant { presence, source, current: None, last: None })
+        Self(Kind::Participant {
+            presence,
+            source,
+            current: None,
+            last: None,
+        })
     }
 
     /// The id that SDP gave the `urn:3gpp:video-orientation` header extension of a
@@ -96,7 +112,12 @@ impl FrameSource {
     pub(super) async fn next(&mut self) -> Option<Arc<TrackHub>> {
         match &mut self.0 {
             Kind::Track(hub) => hub.take(),
-            Kind::Participant { presence, source, current, last } => loop {
+            Kind::Participant {
+                presence,
+                source,
+                current,
+                last,
+            } => loop {
                 if current.is_none() {
                     let participant = presence.next(None).await?;
                     *current = Some((participant.clone(), participant.watch()));
@@ -117,7 +138,11 @@ impl FrameSource {
                     *current = Some((participant, changed));
                 }
             },
-            Kind::WebRtc { track, orientation_id, stop } => {
+            Kind::WebRtc {
+                track,
+                orientation_id,
+                stop,
+            } => {
                 let track = track.take()?;
                 let (sender, stopped) = oneshot::channel();
                 *stop = Some(sender);
@@ -157,8 +182,13 @@ async fn start(
     let hub = TrackHub::new(track.track_id().await, mime, kind);
     let rate = hub.codec().map_or(90_000, crate::codec::Codec::clock_rate);
     let clock = RoomClock::new(Instant::now()).participant().track(rate);
-    let source =
-        transport::Source { track, clock, hub: Arc::clone(&hub), orientation_id, stop };
+    let source = transport::Source {
+        track,
+        clock,
+        hub: Arc::clone(&hub),
+        orientation_id,
+        stop,
+    };
     tokio::spawn(transport::receive(source));
     hub
 }

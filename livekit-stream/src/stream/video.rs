@@ -58,17 +58,28 @@ impl VideoStreamBuilder {
         let input = TrackHub::ring(MediaKind::Video, ENCODED_CAPACITY);
         let output: Arc<Output> = Arc::new(Ring::new(self.capacity, Overflow::DropOldest));
         let errors = Arc::clone(&output);
-        let follow = self.source.follow(MediaKind::Video, Arc::clone(&input), move |hub| {
-            errors.push(Err(unfit(hub)));
-        });
+        let follow = self
+            .source
+            .follow(MediaKind::Video, Arc::clone(&input), move |hub| {
+                errors.push(Err(unfit(hub)));
+            });
         let worker = Worker {
             output: Arc::clone(&output),
             format: self.format,
             normalize_stride: self.normalize_stride,
             decoder: None,
         };
-        let tasks = [tokio::spawn(follow), tokio::spawn(worker.run(Arc::clone(&input)))];
-        VideoStream { input, output, tasks, errors: 0, last_error: None }
+        let tasks = [
+            tokio::spawn(follow),
+            tokio::spawn(worker.run(Arc::clone(&input))),
+        ];
+        VideoStream {
+            input,
+            output,
+            tasks,
+            errors: 0,
+            last_error: None,
+        }
     }
 }
 
@@ -76,8 +87,15 @@ impl VideoStreamBuilder {
 fn unfit(hub: &TrackHub) -> StreamError {
     let track = hub.id().to_owned();
     match hub.codec() {
-        Some(codec) => StreamError::WrongKind { wanted: "video", codec, track },
-        None => StreamError::UnsupportedCodec { mime: hub.mime().to_owned(), track },
+        Some(codec) => StreamError::WrongKind {
+            wanted: "video",
+            codec,
+            track,
+        },
+        None => StreamError::UnsupportedCodec {
+            mime: hub.mime().to_owned(),
+            track,
+        },
     }
 }
 
@@ -147,14 +165,21 @@ impl VideoStream {
     }
 
     /// The same stream with its errors as items.
-    pub fn results(self) -> impl Stream<Item = Result<VideoFrameEvent, StreamError>> + Send + Unpin {
+    pub fn results(
+        self,
+    ) -> impl Stream<Item = Result<VideoFrameEvent, StreamError>> + Send + Unpin {
         futures::stream::poll_fn(move |cx| self.output.poll_next(cx))
     }
 
     /// Stops decoding and reading the track. Pictures not yet read are dropped.
-    pub async fn close(self) {
-        // All is done by dropping; the method is where callers look for it.
-        drop(self);
+    pub async fn close(mut self) {
+        self.input.close();
+        self.output.close();
+        for task in &mut self.tasks {
+            task.abort();
+            // It ends as aborted, or had ended before.
+            let _ = task.await;
+        }
     }
 }
 
@@ -217,15 +242,21 @@ impl Worker {
     fn decode(&mut self, frame: &EncodedFrame) -> Result<Option<VideoFrameEvent>, StreamError> {
         let decoder = match &mut self.decoder {
             Some((codec, decoder)) if *codec == frame.codec => decoder,
-            other => &mut other.insert((frame.codec, decode::video_decoder(frame.codec)?)).1,
+            other => {
+                let options = decode::VideoOptions {
+                    normalize_stride: self.normalize_stride,
+                };
+                let decoder = decode::video_decoder_with(frame.codec, &options)?;
+                &mut other.insert((frame.codec, decoder)).1
+            }
         };
-        let Some(mut picture) = decoder.decode(frame)? else { return Ok(None) };
+        let Some(mut picture) = decoder.decode(frame)? else {
+            return Ok(None);
+        };
         if let Some(format) = self.format
             && format != picture.format()
         {
             picture = picture.convert(format, false)?;
-        } else if self.normalize_stride {
-            picture = picture.tight();
         }
         Ok(Some(VideoFrameEvent {
             frame: picture,

@@ -1,5 +1,5 @@
 //! What the RTMP tests share: frames, a server whose every move the test makes, real peers.
-#![allow(dead_code, clippy::unwrap_used)]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -366,6 +366,27 @@ pub fn times(file: &Path, stream: &str) -> Vec<i64> {
         .lines()
         .map(|line| (line.trim_end_matches(',').parse::<f64>().unwrap() * 1000.0).round() as i64)
         .collect()
+}
+
+/// Width and height of the video.
+pub fn size(file: &Path) -> (u32, u32) {
+    let text = output(
+        "ffprobe",
+        &[
+            "-v",
+            "error",
+            "-select_streams",
+            "v:0",
+            "-show_entries",
+            "stream=width,height",
+            "-of",
+            "csv=p=0",
+            file.to_str().unwrap(),
+        ],
+    );
+    let text = String::from_utf8(text).unwrap();
+    let (width, height) = text.trim().split_once(',').unwrap();
+    (width.parse().unwrap(), height.parse().unwrap())
 }
 
 /// Decodes all of a file; any error fails.

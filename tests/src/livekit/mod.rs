@@ -1,5 +1,6 @@
 //! A real LiveKit server on loopback, with ports, keys and a log of its own.
 
+mod expired;
 mod rooms;
 
 use std::fmt::Write as _;
@@ -131,6 +132,11 @@ impl LiveKitServer {
                 ..VideoGrants::default()
             },
         )
+    }
+
+    /// A genuine token whose time was over `ago`.
+    pub fn expired_token(&self, room: &str, identity: &str, ago: Duration) -> String {
+        expired::expired_token(API_KEY, &self.api_secret, room, identity, ago)
     }
 
     /// The process id, for [`process::usage`](crate::process::usage).

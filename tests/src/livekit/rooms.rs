@@ -1,5 +1,7 @@
 //! What the server's operator does to a room from outside: its RoomService, Twirp's JSON flavour.
 
+use std::time::{Duration, Instant};
+
 use livekit_token::VideoGrants;
 use serde_json::{Value, json};
 
@@ -55,6 +57,29 @@ impl LiveKitServer {
             // A room that nobody has joined yet has nobody in it.
             Err((404, _)) => Vec::new(),
             Err(error) => panic!("ListParticipants of {room:?}: {error:?}"),
+        }
+    }
+
+    /// Waits until a participant is active: joined, with its media connection up. A client knows
+    /// that it is connected some milliseconds before the server does, and the server drops one
+    /// that goes before at once.
+    ///
+    /// # Panics
+    ///
+    /// When the deadline passes first.
+    pub async fn active(&self, room: &str, identity: &str, deadline: Duration) {
+        let end = Instant::now() + deadline;
+        loop {
+            let participants = self.participants(room).await;
+            let participant = participants.iter().find(|one| one["identity"] == identity);
+            if participant.is_some_and(|participant| participant["state"] == "ACTIVE") {
+                return;
+            }
+            assert!(
+                Instant::now() < end,
+                "{identity} is not active in {deadline:?}: {participants:?}"
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 

@@ -11,10 +11,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use livekit_protocol::{
-    AddTrackRequest, AudioTrackFeature, DisconnectReason, MuteTrackRequest, SimulcastCodec,
-    TrackType, VideoLayer, VideoQuality, signal_request,
+    AddTrackRequest, AudioTrackFeature, MuteTrackRequest, SimulcastCodec, TrackType, VideoLayer,
+    VideoQuality, signal_request,
 };
-pub use livekit_protocol::{TrackInfo, TrackSource};
+pub use livekit_protocol::{DisconnectReason, TrackInfo, TrackSource};
 use rtc::media_stream::MediaStreamTrack;
 use rtc::rtp_transceiver::rtp_sender::{
     RTCRtpCodec, RTCRtpCodingParameters, RTCRtpEncodingParameters, RtpCodecKind,
@@ -351,7 +351,7 @@ impl Publisher {
     }
 
     /// Vanishes as a killed process does: no goodbye, and not a packet more. The server notices
-    /// by its timeouts.
+    /// by its timeouts, if the participant was [`active`](crate::livekit::LiveKitServer::active).
     pub async fn abort(self) {
         self.impairment.set_cut(true);
         self.session.close().await;

@@ -76,6 +76,8 @@ impl Timeline {
 pub(super) struct Control {
     sent: Mutex<Vec<Sent>>,
     muted: AtomicBool,
+    /// Muted since the last picture, for however short a time.
+    was_muted: AtomicBool,
     keyframe_wanted: AtomicBool,
     keyframe_requests: AtomicUsize,
 }
@@ -86,6 +88,7 @@ impl Control {
     }
 
     pub(super) fn set_muted(&self, muted: bool) {
+        self.was_muted.store(true, Ordering::Relaxed);
         self.muted.store(muted, Ordering::Relaxed);
     }
 
@@ -225,8 +228,8 @@ pub(super) async fn play_video(
         let due = timeline.start + clip_time(tick, clip.options.fps);
         sleep_until(due.into()).await;
         needs_keyframe |= answer_requests && control.keyframe_wanted.swap(false, Ordering::Relaxed);
+        needs_keyframe |= control.was_muted.swap(false, Ordering::Relaxed);
         if control.muted.load(Ordering::Relaxed) {
-            needs_keyframe = true;
             index += 1;
             continue;
         }

@@ -246,8 +246,7 @@ impl Events {
         use signal_response::Message;
         while let Some(event) = events.recv().await {
             let SignalEvent::Message(message) = event else {
-                self.disconnect
-                    .send_replace(Some(DisconnectReason::SignalClose));
+                self.end(DisconnectReason::SignalClose);
                 return;
             };
             match *message {
@@ -272,11 +271,20 @@ impl Events {
                     lock(&self.shared.muted_by_server).insert(mute.sid, mute.muted);
                 }
                 Message::Leave(leave) => {
-                    self.disconnect.send_replace(Some(leave.reason()));
+                    self.end(leave.reason());
                 }
                 _ => {}
             }
         }
+    }
+
+    /// The first reason counts: the socket's end follows every goodbye.
+    fn end(&self, reason: DisconnectReason) {
+        self.disconnect.send_if_modified(|first| {
+            let modified = first.is_none();
+            first.get_or_insert(reason);
+            modified
+        });
     }
 
     /// The server expects an answer on the subscriber's connection, or ends the session.

@@ -91,7 +91,7 @@ pub(super) struct Library {
     destroy: unsafe extern "C" fn(*mut RawContext) -> c_int,
     describe: unsafe extern "C" fn(c_int) -> *const c_char,
     /// Keeps the functions valid.
-    _library: libloading::Library,
+    _open: libloading::Library,
 }
 
 impl Library {
@@ -119,7 +119,7 @@ impl Library {
 
     fn load(name: &str) -> Result<Self, libloading::Error> {
         // SAFETY: libvpx runs no code when it is loaded; the types are those of its headers;
-        // the functions live as long as `_library`.
+        // the functions live as long as `_open`.
         unsafe {
             let library = libloading::Library::new(name)?;
             Ok(Self {
@@ -129,7 +129,7 @@ impl Library {
                 get_frame: *library.get(b"vpx_codec_get_frame\0")?,
                 destroy: *library.get(b"vpx_codec_destroy\0")?,
                 describe: *library.get(b"vpx_codec_err_to_string\0")?,
-                _library: library,
+                _open: library,
             })
         }
     }

@@ -45,9 +45,11 @@ fn ffmpeg_decodes_every_picture_as_it_was_encoded() {
     let Some(frames) = test_card(320, 240, 40, VideoFormat::Rgb24) else {
         return;
     };
-    let mut options = VideoOptions::default();
-    options.bit_rate = Some(2_000_000);
-    options.gop_size = 15;
+    let options = VideoOptions {
+        bit_rate: Some(2_000_000),
+        gop_size: 15,
+        ..VideoOptions::default()
+    };
     let mut encoder = encoder(options);
     let mut stream = Vec::new();
     for (index, frame) in frames.iter().enumerate() {
@@ -70,5 +72,196 @@ fn ffmpeg_decodes_every_picture_as_it_was_encoded() {
         let wanted = frame.convert(VideoFormat::I420, false).expect("converts");
         let quality = psnr(wanted.data(), decoded);
         assert!(quality > 32.0, "{quality} dB");
+    }
+}
+
+#[test]
+fn the_stream_is_constrained_baseline_of_a_sufficient_level() {
+    for (width, height, rate, level) in [
+        (320, 240, 30.0, 12),
+        (1280, 720, 30.0, 31),
+        (1920, 1080, 60.0, 42),
+    ] {
+        let options = VideoOptions {
+            frame_rate: rate,
+            ..VideoOptions::default()
+        };
+        let black = VideoFrame::blank(VideoFormat::I420, width, height).expect("in range");
+        let frame = encoder(options)
+            .encode(&black, 0, false)
+            .expect("encodes")
+            .expect("a frame");
+        let sps = crate::codec::h264::ParameterSets::from_access_unit(&frame.data).sps;
+        // profile_idc 66 with constraint_set1_flag is constrained baseline (A.2.1.1).
+        assert_eq!((sps[0][1], sps[0][2] & 0x40), (66, 0x40));
+        assert!(sps[0][3] >= level, "{width}x{height}: level {}", sps[0][3]);
+    }
+}
+
+#[test]
+fn a_keyframe_comes_when_asked_for() {
+    let Some(frames) = test_card(160, 90, 12, VideoFormat::I420) else {
+        return;
+    };
+    let mut encoder = encoder(VideoOptions::default());
+    let keyframes: Vec<_> = frames
+        .iter()
+        .enumerate()
+        .map(|(i, frame)| {
+            encoder
+                .encode(frame, 0, i % 5 == 0)
+                .expect("ok")
+                .expect("a frame")
+                .keyframe
+        })
+        .collect();
+    assert_eq!(keyframes, (0..12).map(|i| i % 5 == 0).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_new_size_starts_a_new_sequence() {
+    let (Some(small), Some(large)) = (
+        test_card(160, 90, 2, VideoFormat::I420),
+        test_card(320, 180, 2, VideoFormat::I420),
+    ) else {
+        return;
+    };
+    let mut encoder = encoder(VideoOptions::default());
+    let mut decoder = crate::decode::video_decoder(Codec::H264).expect("built in");
+    for (index, frame) in small.iter().chain(&large).chain(&small).enumerate() {
+        let encoded = encoder
+            .encode(frame, 0, false)
+            .expect("encodes")
+            .expect("a frame");
+        assert_eq!(encoded.keyframe, index % 2 == 0);
+        assert_eq!(encoded.size, frame.size());
+        let picture = decoder
+            .decode(&encoded)
+            .expect("decodes")
+            .expect("a picture");
+        assert_eq!(picture.size(), frame.size());
+        assert!(psnr(picture.data(), frame.data()) > 30.0);
+    }
+}
+
+#[test]
+fn an_odd_size_loses_its_last_column_and_row() {
+    let Some(even) = test_card(162, 92, 3, VideoFormat::Rgb24) else {
+        return;
+    };
+    let options = VideoOptions {
+        bit_rate: Some(4_000_000),
+        ..VideoOptions::default()
+    };
+    let mut encoder = encoder(options);
+    let mut decoder = crate::decode::video_decoder(Codec::H264).expect("built in");
+    for frame in even {
+        let rows = frame
+            .rows(0)
+            .take(91)
+            .flat_map(|row| row[..161 * 3].to_vec());
+        let odd = VideoFrame::new(VideoFormat::Rgb24, 161, 91, rows.collect::<Vec<_>>());
+        let odd = odd.expect("length fits");
+        for format in [VideoFormat::Rgb24, VideoFormat::I420, VideoFormat::Nv12] {
+            let odd = odd.convert(format, false).expect("converts");
+            let encoded = encoder
+                .encode(&odd, 0, false)
+                .expect("encodes")
+                .expect("a frame");
+            assert_eq!((encoded.size.width, encoded.size.height), (160, 90));
+            let picture = decoder
+                .decode(&encoded)
+                .expect("decodes")
+                .expect("a picture");
+            let shown = picture
+                .convert(VideoFormat::Rgb24, false)
+                .expect("converts");
+            let wanted = frame.convert(VideoFormat::I420, false).expect("converts");
+            let wanted: Vec<_> = wanted
+                .convert(VideoFormat::Rgb24, false)
+                .expect("converts")
+                .rows(0)
+                .take(90)
+                .flat_map(|row| row[..160 * 3].to_vec())
+                .collect();
+            let quality = psnr(shown.data(), &wanted);
+            assert!(quality > 30.0, "{format:?}: {quality} dB");
+        }
+    }
+}
+
+#[test]
+fn the_colour_space_is_in_the_stream() {
+    let mut decoder = crate::decode::video_decoder(Codec::H264).expect("built in");
+    let mut encoder = encoder(VideoOptions::default());
+    for matrix in [ColorMatrix::Bt601, ColorMatrix::Bt709] {
+        for range in [ColorRange::Limited, ColorRange::Full] {
+            let color = ColorSpace { matrix, range };
+            let black = VideoFrame::blank(VideoFormat::I420, 64, 64).expect("in range");
+            let encoded = encoder.encode(&black.with_color(color), 0, false);
+            let encoded = encoded.expect("encodes").expect("a frame");
+            assert!(encoded.keyframe, "new parameter sets start a sequence");
+            let picture = decoder
+                .decode(&encoded)
+                .expect("decodes")
+                .expect("a picture");
+            assert_eq!(picture.color(), color);
+        }
+    }
+}
+
+#[test]
+fn the_bit_rate_is_kept_without_skipping() {
+    let Some(raw) = ffmpeg(
+        "-f lavfi -i testsrc2=s=320x180:r=30,noise=alls=30:allf=t -frames:v 120 -pix_fmt yuv420p -f rawvideo -",
+        &[],
+    ) else {
+        return;
+    };
+    for bit_rate in [400_000, 1_000_000] {
+        let options = VideoOptions {
+            bit_rate: Some(bit_rate),
+            ..VideoOptions::default()
+        };
+        let mut encoder = encoder(options);
+        let mut bytes = 0;
+        for data in raw.chunks_exact(320 * 180 * 3 / 2) {
+            let frame = VideoFrame::new(VideoFormat::I420, 320, 180, data.to_vec()).expect("whole");
+            let encoded = encoder.encode(&frame, 0, false).expect("encodes");
+            bytes += encoded.expect("nothing is skipped").data.len();
+        }
+        let got = bytes as f64 * 8.0 / 4.0;
+        let ratio = got / f64::from(bit_rate);
+        assert!(
+            (0.8..1.2).contains(&ratio),
+            "{got} of {bit_rate} bits a second"
+        );
+    }
+}
+
+#[test]
+fn what_cannot_be_encoded_is_named() {
+    let with = |change: fn(&mut VideoOptions)| {
+        let mut options = VideoOptions::default();
+        change(&mut options);
+        video_encoder(Codec::H264, options)
+            .err()
+            .expect("out of range")
+            .to_string()
+    };
+    assert!(with(|o| o.bit_rate = Some(0)).starts_with("bit_rate = 0 is out of range"));
+    assert!(with(|o| o.frame_rate = f32::NAN).starts_with("frame_rate = NaN is out of range"));
+    assert!(with(|o| o.gop_size = 0).starts_with("gop_size = 0 is out of range"));
+    for (width, height) in [(1, 1), (15, 16), (4096, 4096)] {
+        let frame = VideoFrame::blank(VideoFormat::I420, width, height).expect("in range");
+        let mut encoder = encoder(VideoOptions::default());
+        let error = encoder.encode(&frame, 0, false).expect_err("out of range");
+        assert!(error.to_string().starts_with("H.264 encoder: "), "{error}");
+        let frame = VideoFrame::blank(VideoFormat::I420, 16, 16).expect("in range");
+        let next = encoder
+            .encode(&frame, 0, false)
+            .expect("goes on")
+            .expect("a frame");
+        assert!(next.keyframe);
     }
 }

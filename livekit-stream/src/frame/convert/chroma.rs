@@ -1,6 +1,8 @@
 //! Operations on whole planes that the pixel library lacks, written so that the compiler can
 //! vectorise them.
 
+use std::cmp::Ordering;
+
 use super::super::video::ColorRange;
 
 /// Copies a chroma plane to a tight one of full or half the size in either direction.
@@ -23,24 +25,26 @@ pub(super) fn resize(
     };
     let mut line = vec![0; width];
     for (y, to) in out.chunks_exact_mut(out_width).take(out_height).enumerate() {
-        let from = if out_height > height {
-            row(y / 2)
-        } else if out_height < height {
-            average(row(2 * y), row(2 * y + 1), &mut line);
-            &line
-        } else {
-            row(y)
+        let from = match out_height.cmp(&height) {
+            Ordering::Greater => row(y / 2),
+            Ordering::Equal => row(y),
+            Ordering::Less => {
+                average(row(2 * y), row(2 * y + 1), &mut line);
+                &line
+            }
         };
-        if out_width > width {
-            for (pair, &sample) in to.chunks_mut(2).zip(from) {
-                pair.fill(sample);
+        match out_width.cmp(&width) {
+            Ordering::Greater => {
+                for (pair, &sample) in to.chunks_mut(2).zip(from) {
+                    pair.fill(sample);
+                }
             }
-        } else if out_width < width {
-            for (to, pair) in to.iter_mut().zip(from.chunks(2)) {
-                *to = mean(pair[0], *pair.last().unwrap_or(&pair[0]));
+            Ordering::Equal => to.copy_from_slice(from),
+            Ordering::Less => {
+                for (to, pair) in to.iter_mut().zip(from.chunks(2)) {
+                    *to = mean(pair[0], *pair.last().unwrap_or(&pair[0]));
+                }
             }
-        } else {
-            to.copy_from_slice(from);
         }
     }
 }

@@ -1,3 +1,5 @@
+use std::fmt::Write as _;
+
 use proptest::prelude::*;
 
 use crate::frame::ffmpeg::{ffmpeg, psnr, psnr_10_bit};
@@ -62,9 +64,11 @@ fn by_ffmpeg(frame: &VideoFrame, to: &[VideoFormat]) -> Option<Vec<VideoFrame>> 
             "neighbor"
         };
         let name = ffmpeg_name(format);
-        arguments += &format!(
+        let path = path(format);
+        let _ = write!(
+            arguments,
             " -vf scale=flags={kernel}+accurate_rnd+full_chroma_int+full_chroma_inp:sws_dither=none:in_color_matrix=bt601:out_color_matrix=bt601,format={name} -f rawvideo -y {}",
-            path(format).display()
+            path.display()
         );
     }
     let done = ffmpeg(&arguments, frame.data());
@@ -330,5 +334,48 @@ fn blank_pictures_are_black_and_opaque() {
         let rgba = blank.convert(VideoFormat::Rgba, false).expect("converts");
         let black = rgba.data().chunks(4).all(|pixel| pixel == [0, 0, 0, 255]);
         assert!(black, "{format:?}: {rgba:?}");
+    }
+}
+
+#[test]
+fn the_last_columns_are_converted_as_the_first_ones() {
+    let noise = |format: VideoFormat| {
+        let length = format.frame_len(96, 4).expect("in range");
+        let mut state = 1_u32;
+        let mut data: Vec<u8> = (0..length)
+            .map(|_| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (state >> 24) as u8
+            })
+            .collect();
+        if format == VideoFormat::I010 {
+            data.iter_mut()
+                .skip(1)
+                .step_by(2)
+                .for_each(|high| *high &= 3);
+        }
+        VideoFrame::new(format, 96, 4, data).expect("length fits")
+    };
+    for from in VideoFormat::ALL {
+        let wide = noise(from);
+        for to in VideoFormat::ALL {
+            let wanted = wide.convert(to, false).expect("converts");
+            for width in 1..=70 {
+                // At an odd edge averages are over the last column alone.
+                if width % 2 == 1 && chroma_density(to) < chroma_density(from) {
+                    continue;
+                }
+                let narrow = with_size(&wide, width, 4)
+                    .convert(to, false)
+                    .expect("converts");
+                let wanted = with_size(&wanted, width, 4);
+                let pairs = narrow.data().iter().zip(wanted.data());
+                let worst = pairs.map(|(a, b)| a.abs_diff(*b)).max();
+                assert!(
+                    worst <= Some(2),
+                    "{from:?} to {to:?}, {width} columns: {worst:?}"
+                );
+            }
+        }
     }
 }

@@ -21,9 +21,11 @@ mod tests {
 
     #[test]
     fn pauses_double_up_to_the_cap_and_jitter_takes_at_most_half() {
-        let mut options = ReconnectOptions::default();
-        options.initial_delay = Duration::from_millis(500);
-        options.max_delay = Duration::from_secs(8);
+        let options = ReconnectOptions {
+            initial_delay: Duration::from_millis(500),
+            max_delay: Duration::from_secs(8),
+            ..ReconnectOptions::default()
+        };
         let pauses: Vec<_> = (1..=7).map(|n| delay(&options, n, 0.0)).collect();
         let expected = [500, 1000, 2000, 4000, 8000, 8000, 8000].map(Duration::from_millis);
         assert_eq!(pauses, expected);

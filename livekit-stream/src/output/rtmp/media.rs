@@ -63,6 +63,8 @@ pub struct RtmpOutput {
     targets: Arc<[RtmpPublisher]>,
     keyframes: watch::Sender<u64>,
     clock: FrameClock,
+    /// Something was written since the caller's task last gave way.
+    busy: bool,
     closing: Closing,
 }
 
@@ -206,6 +208,7 @@ impl RtmpOutputBuilder {
             targets,
             keyframes,
             clock: FrameClock::new(self.fps),
+            busy: false,
             closing: Closing::NotYet,
         })
     }
@@ -366,11 +369,18 @@ impl RtmpOutput {
         if let Some(error) = self.all_failed() {
             return Poll::Ready(Err(error));
         }
+        // Pictures that are always there would keep the publishers from running where they share
+        // a thread with the caller.
+        if std::mem::take(&mut self.busy) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let ready = ready!(self.input.poll_ready(cx));
         Poll::Ready(ready.map_err(|_| self.worker_error()))
     }
 
     fn start_input(&mut self, input: Input) -> Result<(), OutputError> {
+        self.busy = true;
         self.input
             .start_send(input)
             .map_err(|_| self.worker_error())

@@ -90,7 +90,8 @@ impl RtmpPublisher {
                 counts: Counts::default(),
             }),
             wake: Notify::new(),
-            closing: watch::Sender::new(false),
+            closing: watch::Sender::new(None),
+            close_timeout: options.close_timeout,
             state: watch::Sender::new(PublisherState::Connecting),
             keyframes,
         });
@@ -113,7 +114,7 @@ impl RtmpPublisher {
             PublisherState::Closed => return Err(PublishError::Closed),
             _ => {}
         }
-        if *self.shared.closing.borrow() {
+        if self.shared.is_closing() {
             return Err(PublishError::Closed);
         }
         let mut inner = self.shared.lock();
@@ -181,11 +182,11 @@ impl RtmpPublisher {
     }
 
     /// Sends what is buffered, for [`PublisherOptions::close_timeout`] at most, ends the stream
-    /// and closes the connection. A publisher that is not connected is closed at once. The
-    /// counts tell whether everything went out; after a failure the state stays
-    /// [`PublisherState::Failed`].
+    /// and closes the connection; a connection that is just being made is waited for if there is
+    /// something to send. The counts tell whether everything went out; after a failure the state
+    /// stays [`PublisherState::Failed`].
     pub async fn close(&self) -> PublisherStats {
-        self.shared.closing.send_replace(true);
+        self.shared.begin_closing();
         let mut state = self.shared.state.subscribe();
         // The sender is in `shared` and outlives this wait.
         let _ = state.wait_for(PublisherState::is_final).await;
@@ -195,7 +196,7 @@ impl RtmpPublisher {
 
 impl Drop for RtmpPublisher {
     fn drop(&mut self) {
-        self.shared.closing.send_replace(true);
+        self.shared.begin_closing();
     }
 }
 
@@ -221,8 +222,17 @@ async fn connect_again_and_again(
     let policy = &options.reconnect;
     let (mut published, mut attempts, mut rejections) = (false, 0u32, 0u32);
     loop {
-        let Some(opened) = unless_closing(shared, connection::open(url, options)).await else {
-            return Ok(());
+        let Some(opened) = while_useful(shared, connection::open(url, options)).await else {
+            let unheard = !published && !shared.lock().queue.is_empty();
+            return if unheard {
+                Err(PublishError::Timeout {
+                    address: connection::address(url),
+                    stage: Stage::Handshake,
+                    after: options.close_timeout,
+                })
+            } else {
+                Ok(())
+            };
         };
         let error = match opened {
             Ok(connection) => {
@@ -245,8 +255,9 @@ async fn connect_again_and_again(
         attempts = attempts.saturating_add(1);
         rejections = rejections.saturating_add(u32::from(error.is_rejection()));
         shared.note_failure(&error, attempts, published);
-        if *shared.closing.borrow() {
-            return Ok(());
+        if shared.is_closing() {
+            // A server that never took anything is not closed but failed.
+            return if published { Ok(()) } else { Err(error) };
         }
         let retried = (published || policy.first_connection)
             && attempts <= policy.max_attempts
@@ -278,18 +289,41 @@ fn start(shared: &Shared, again: bool) {
     }
 }
 
+/// Runs `future` until closing is asked for.
 async fn unless_closing<T>(shared: &Shared, future: impl Future<Output = T>) -> Option<T> {
     let mut closing = shared.closing.subscribe();
     tokio::select! {
         biased;
-        () = closed(&mut closing) => None,
+        _ = closed(&mut closing) => None,
         value = future => Some(value),
     }
 }
 
-/// Waits until closing is asked for. The sender is in [`Shared`] and outlives this wait.
-async fn closed(closing: &mut watch::Receiver<bool>) {
-    let _ = closing.wait_for(|closing| *closing).await;
+/// Runs `future`; when closing is asked for, only as long as there is something to send and time.
+async fn while_useful<T>(shared: &Shared, future: impl Future<Output = T>) -> Option<T> {
+    let mut closing = shared.closing.subscribe();
+    let given_up = async {
+        let deadline = closed(&mut closing).await;
+        if !shared.lock().queue.is_empty() {
+            sleep_until(deadline).await;
+        }
+    };
+    tokio::select! {
+        biased;
+        value = future => Some(value),
+        () = given_up => None,
+    }
+}
+
+/// Waits until closing is asked for; returns until when it may take.
+async fn closed(closing: &mut watch::Receiver<Option<Instant>>) -> Instant {
+    let deadline = closing
+        .wait_for(Option::is_some)
+        .await
+        .ok()
+        .and_then(|deadline| *deadline);
+    // The sender is in `Shared`, which outlives this wait.
+    deadline.unwrap_or_else(Instant::now)
 }
 
 /// Writes some of `pending`, or passes on what TLS holds back when there is none.
@@ -387,8 +421,8 @@ async fn drive_with(
                 return Err(PublishError::Stalled { address, after });
             }
             () = shared.wake.notified(), if !waiting => {}
-            () = closed(&mut closing), if deadline.is_none() => {
-                deadline = Some(Instant::now() + options.close_timeout);
+            until = closed(&mut closing), if deadline.is_none() => {
+                deadline = Some(until);
             }
         }
     }

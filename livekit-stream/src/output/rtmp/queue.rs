@@ -104,6 +104,10 @@ impl SendQueue {
         Some(frame)
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+    }
+
     /// The connection is lost: what is buffered is only worth keeping from the last keyframe on.
     pub(super) fn disconnect(&mut self) {
         self.disconnected = true;

@@ -1,8 +1,10 @@
 //! What a publisher's callers and its task share.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 use super::PublishError;
 use super::queue::{Dropped, SendQueue};
@@ -86,7 +88,9 @@ pub(super) struct Shared {
     pub(super) inner: Mutex<Inner>,
     /// Frames were pushed.
     pub(super) wake: Notify,
-    pub(super) closing: watch::Sender<bool>,
+    /// Until when closing may take, once it is asked for.
+    pub(super) closing: watch::Sender<Option<Instant>>,
+    pub(super) close_timeout: Duration,
     pub(super) state: watch::Sender<PublisherState>,
     /// Counts the keyframes asked for.
     pub(super) keyframes: watch::Sender<u64>,
@@ -96,6 +100,19 @@ impl Shared {
     /// Nothing panics while it is locked; a poisoned lock would still hold whole values.
     pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks the task to close; the first call sets the time limit.
+    pub(super) fn begin_closing(&self) {
+        self.closing.send_if_modified(|deadline| {
+            let first = deadline.is_none();
+            deadline.get_or_insert_with(|| Instant::now() + self.close_timeout);
+            first
+        });
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.borrow().is_some()
     }
 
     pub(super) fn request_keyframe(&self) {

@@ -30,7 +30,9 @@ impl Protocol<TaggedPacket, TaggedPacket, ()> for SenderReports {
 
     fn handle_read(&mut self, mut packet: TaggedPacket) -> Result<(), Error> {
         if let Packet::Rtcp(reports) = &packet.message.packet
-            && reports.iter().any(|report| report.as_any().is::<SenderReport>())
+            && reports
+                .iter()
+                .any(|report| report.as_any().is::<SenderReport>())
         {
             packet.message.add(Attribute::DeliverToApplication);
         }

@@ -62,7 +62,11 @@ struct Handler {
 #[async_trait::async_trait]
 impl PeerConnectionEventHandler for Handler {
     async fn on_ice_candidate(&self, event: RTCPeerConnectionIceEvent) {
-        let json = event.candidate.to_json().ok().and_then(|init| serde_json::to_string(&init).ok());
+        let json = event
+            .candidate
+            .to_json()
+            .ok()
+            .and_then(|init| serde_json::to_string(&init).ok());
         if let Some(json) = json {
             let _ = self.events.send(Event::Candidate(json)).await;
         }
@@ -119,14 +123,24 @@ impl Transport {
         media.register_default_codecs()?;
         for kind in [RtpCodecKind::Video, RtpCodecKind::Audio] {
             let mid = "urn:ietf:params:rtp-hdrext:sdes:mid".to_owned();
-            media.register_header_extension(RTCRtpHeaderExtensionCapability { uri: mid }, kind, None)?;
+            media.register_header_extension(
+                RTCRtpHeaderExtensionCapability { uri: mid },
+                kind,
+                None,
+            )?;
         }
-        let orientation = RTCRtpHeaderExtensionCapability { uri: VIDEO_ORIENTATION.to_owned() };
+        let orientation = RTCRtpHeaderExtensionCapability {
+            uri: VIDEO_ORIENTATION.to_owned(),
+        };
         media.register_header_extension(orientation, RtpCodecKind::Video, None)?;
 
         let (sender, events) = mpsc::channel(EVENT_CAPACITY);
         // Loopback is left out when a wildcard is resolved to interfaces.
-        let addresses = if loopback { vec!["0.0.0.0:0", "127.0.0.1:0"] } else { vec!["0.0.0.0:0"] };
+        let addresses = if loopback {
+            vec!["0.0.0.0:0", "127.0.0.1:0"]
+        } else {
+            vec!["0.0.0.0:0"]
+        };
         let settings = SettingEngineBuilder::new()
             .with_include_loopback_candidate(loopback)
             .with_prflx_acceptance_min_wait(Some(Duration::ZERO))
@@ -134,7 +148,7 @@ impl Transport {
         let configuration = RTCConfigurationBuilder::default()
             .with_ice_servers(ice_servers.iter().map(ice_server).collect())
             .build();
-        let connection = PeerConnectionBuilder::new()
+        let building = PeerConnectionBuilder::new()
             .with_configuration(configuration)
             .with_media_engine(media)
             .with_setting_engine(settings)
@@ -142,8 +156,9 @@ impl Transport {
             .with_runtime(runtime)
             .with_handler(Arc::new(Handler { events: sender }))
             .with_udp_addrs(addresses)
-            .build()
-            .await?;
+            .build();
+        // A future of 20 KiB, which would be part of every caller's.
+        let connection = Box::pin(building).await?;
         let transport = Self {
             connection: Box::new(connection),
             early: Vec::new(),
@@ -156,7 +171,9 @@ impl Transport {
     /// Takes an offer and gives the answer.
     pub(crate) async fn answer(&mut self, offer: String) -> Result<String, TransportError> {
         self.orientation_id = extension_id(&offer, VIDEO_ORIENTATION);
-        self.connection.set_remote_description(RTCSessionDescription::offer(offer)?).await?;
+        self.connection
+            .set_remote_description(RTCSessionDescription::offer(offer)?)
+            .await?;
         self.described = true;
         for candidate in std::mem::take(&mut self.early) {
             self.connection.add_ice_candidate(candidate).await?;
@@ -215,8 +232,28 @@ fn extension_id(sdp: &str, uri: &str) -> Option<u8> {
     sdp.lines().find_map(|line| {
         let mut words = line.strip_prefix("a=extmap:")?.split_ascii_whitespace();
         let id = words.next()?.split('/').next()?;
-        if words.next()? == uri { id.parse().ok() } else { None }
+        if words.next()? == uri {
+            id.parse().ok()
+        } else {
+            None
+        }
     })
+}
+
+/// The media sections of an offer in which the peer sends (RFC 8866 section 6.7).
+pub(crate) fn sending_sections(sdp: &str) -> Vec<&str> {
+    let starts: Vec<usize> = sdp.match_indices("\nm=").map(|(at, _)| at + 1).collect();
+    let ends = starts.iter().skip(1).copied().chain([sdp.len()]);
+    starts
+        .iter()
+        .zip(ends)
+        .filter_map(|(&start, end)| sdp.get(start..end))
+        .filter(|section| {
+            section
+                .lines()
+                .all(|line| !matches!(line.trim_end(), "a=inactive" | "a=recvonly"))
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -224,11 +261,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn only_sections_that_send_count() {
+        let sdp = "v=0\r\nm=audio 9\r\na=sendonly\r\na=msid:PA_1 TR_1\r\n\
+                   m=video 9\r\na=msid:PA_1 TR_2\r\na=inactive\r\nm=video 9\r\na=msid:PA_1 TR_3\r\n";
+        let sections = sending_sections(sdp);
+        assert_eq!(sections.len(), 2);
+        assert!(sections[0].contains("TR_1") && sections[1].contains("TR_3"));
+        assert!(sending_sections("").is_empty());
+    }
+
+    #[test]
     fn finds_the_id_of_a_header_extension() {
         let sdp = "v=0\r\na=extmap:1 urn:ietf:params:rtp-hdrext:sdes:mid\r\n\
                    a=extmap:13/recvonly urn:3gpp:video-orientation\r\n";
         assert_eq!(extension_id(sdp, VIDEO_ORIENTATION), Some(13));
-        assert_eq!(extension_id("a=extmap:x urn:3gpp:video-orientation", VIDEO_ORIENTATION), None);
+        assert_eq!(
+            extension_id("a=extmap:x urn:3gpp:video-orientation", VIDEO_ORIENTATION),
+            None
+        );
         assert_eq!(extension_id("v=0", VIDEO_ORIENTATION), None);
     }
 }

@@ -42,16 +42,32 @@ pub(crate) async fn codec_mime(track: &WebRtcTrack) -> Option<String> {
 
 /// Whether a track is video or audio.
 pub(crate) async fn media_kind(track: &WebRtcTrack) -> MediaKind {
-    if track.kind().await == RtpCodecKind::Audio { MediaKind::Audio } else { MediaKind::Video }
+    if track.kind().await == RtpCodecKind::Audio {
+        MediaKind::Audio
+    } else {
+        MediaKind::Video
+    }
 }
 
 /// Receives until the track ends or is stopped, then ends the fan-out.
 pub(crate) async fn receive(source: Source) {
-    let Source { track, clock, hub, orientation_id, mut stop } = source;
+    let Source {
+        track,
+        clock,
+        hub,
+        orientation_id,
+        mut stop,
+    } = source;
     match hub.codec() {
         Some(codec) => {
             let receiver = Receiver::new(codec, clock, ReceiverOptions::new(codec));
-            let mut task = Task { track: &track, hub: &hub, orientation_id, receiver };
+            let mut task = Task {
+                track: &track,
+                hub: &hub,
+                orientation_id,
+                ssrc: None,
+                receiver,
+            };
             task.run(&mut stop).await;
         }
         None => drain(&track, &mut stop).await,
@@ -76,6 +92,8 @@ struct Task<'a> {
     track: &'a WebRtcTrack,
     hub: &'a TrackHub,
     orientation_id: Option<u8>,
+    /// The SSRC of the last packet.
+    ssrc: Option<u32>,
     receiver: Receiver,
 }
 
@@ -142,6 +160,7 @@ impl Task<'_> {
                     .and_then(|id| packet.header.get_extension(id))
                     .and_then(|payload| payload.first().copied())
                     .map(VideoRotation::from_extension);
+                self.ssrc = Some(packet.header.ssrc);
                 let packet = Packet {
                     sequence_number: packet.header.sequence_number,
                     timestamp: packet.header.timestamp,
@@ -154,7 +173,8 @@ impl Task<'_> {
             TrackRemoteEvent::OnRtcpPacket(packets) => {
                 for packet in packets {
                     if let Some(report) = packet.as_any().downcast_ref::<SenderReport>() {
-                        self.receiver.handle_sender_report(now, report.ntp_time, report.rtp_time);
+                        self.receiver
+                            .handle_sender_report(now, report.ntp_time, report.rtp_time);
                     }
                 }
             }
@@ -164,11 +184,13 @@ impl Task<'_> {
 
     /// Sends a picture loss indication (RFC 4585 section 6.3.1).
     async fn request_keyframe(&self) {
-        for ssrc in self.track.ssrcs().await {
-            let indication = PictureLossIndication { sender_ssrc: 0, media_ssrc: ssrc };
-            // A connection that is gone ends the track by itself.
-            let _ = self.track.write_rtcp(vec![Box::new(indication)]).await;
-        }
+        let Some(media_ssrc) = self.ssrc else { return };
+        let indication = PictureLossIndication {
+            sender_ssrc: 0,
+            media_ssrc,
+        };
+        // A connection that is gone ends the track by itself.
+        let _ = self.track.write_rtcp(vec![Box::new(indication)]).await;
     }
 }
 

@@ -8,7 +8,7 @@ use super::{DEFAULT_CHUNK_SIZE, EXTENDED, Error, MAX_CHUNK_SIZE};
 use crate::rtmp::message::{self, Message};
 
 /// The most memory a message gets before its bytes have arrived.
-const FIRST_RESERVATION: usize = 64 * 1024;
+pub(super) const FIRST_RESERVATION: usize = 64 * 1024;
 
 /// The longest header: basic 3, message 11, extended timestamp 4 (section 5.3.1).
 const MAX_HEADER: usize = 18;
@@ -53,7 +53,8 @@ pub struct Reader {
 #[derive(Debug, Default)]
 struct Stream {
     type_id: u8,
-    stream_id: u32,
+    /// The message stream.
+    sent_to: u32,
     length: usize,
     timestamp: u32,
     delta: u32,
@@ -134,6 +135,13 @@ impl Reader {
         self.complete.pop_front()
     }
 
+    /// Memory held for unfinished messages.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        let payloads = self.streams.values().filter_map(|s| s.payload.as_ref());
+        payloads.map(BytesMut::capacity).sum()
+    }
+
     /// Reads a whole header into its stream's state, or leaves everything as it is.
     fn read_header(&mut self) -> Result<Option<Header>, Error> {
         let bytes = self.header.as_slice();
@@ -199,7 +207,7 @@ impl Reader {
             stream.type_id = type_id;
         }
         if let Some(id) = fields.get(7..).and_then(<[u8]>::first_chunk::<4>) {
-            stream.stream_id = u32::from_le_bytes(*id);
+            stream.sent_to = u32::from_le_bytes(*id);
         }
         if let Some(time) = time {
             stream.extended = extended;
@@ -267,7 +275,7 @@ impl Reader {
         self.buffered = self.buffered.saturating_sub(payload.len());
         let message = Message {
             type_id: stream.type_id,
-            stream_id: stream.stream_id,
+            stream_id: stream.sent_to,
             timestamp: stream.timestamp,
             payload: tight(payload),
         };

@@ -87,14 +87,18 @@ proptest! {
     }
 
     #[test]
-    fn arbitrary_bytes_never_panic_and_never_buffer_more_than_they_are(
+    fn arbitrary_bytes_never_panic_and_take_bounded_memory(
         parts in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 0..10)
     ) {
         let mut reader = Reader::default();
+        let mut input = 0;
         for part in parts {
+            input += part.len();
             if read_all(&mut reader, &part).is_err() {
                 break;
             }
+            let streams = Limits::default().chunk_streams;
+            prop_assert!(reader.held() <= 2 * input + streams * reader::FIRST_RESERVATION);
         }
     }
 }
@@ -167,7 +171,7 @@ fn extended_timestamps_left_out_of_further_chunks_are_tolerated() {
             for part in bytes.chunks(step) {
                 read.extend(read_all(&mut reader, part).unwrap());
             }
-            assert_eq!(read, [sent.clone()]);
+            assert_eq!(read, std::slice::from_ref(&sent));
         }
     }
 }
@@ -187,9 +191,11 @@ fn an_aborted_message_is_forgotten_and_the_next_one_is_read() {
 
 #[test]
 fn more_than_the_limits_is_an_error_that_names_them() {
-    let mut limits = Limits::default();
-    limits.message_len = 100;
-    limits.chunk_streams = 2;
+    let limits = Limits {
+        message_len: 100,
+        chunk_streams: 2,
+        ..Limits::default()
+    };
     let mut bytes = Vec::new();
     Writer::default().write(6, &message(message::VIDEO, 1, 0, vec![0; 101]), &mut bytes);
     assert_eq!(
@@ -208,8 +214,10 @@ fn more_than_the_limits_is_an_error_that_names_them() {
         Err(Error::TooManyChunkStreams { limit: 2 })
     );
 
-    let mut limits = Limits::default();
-    limits.buffered = 300;
+    let limits = Limits {
+        buffered: 300,
+        ..Limits::default()
+    };
     bytes.clear();
     for chunk_stream in 3..6 {
         let mut part = Vec::new();

@@ -113,7 +113,7 @@ impl Link {
     fn acknowledged_by(&mut self, sequence: Option<u32>) {
         if let Some(sequence) = sequence {
             let step = sequence.wrapping_sub(self.acknowledged_by_peer as u32);
-            if step <= i32::MAX as u32 {
+            if i32::try_from(step).is_ok() {
                 self.acknowledged_by_peer =
                     self.acknowledged_by_peer.saturating_add(u64::from(step));
             }

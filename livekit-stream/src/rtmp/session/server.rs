@@ -247,14 +247,14 @@ impl ServerSession {
     }
 
     fn connect(&mut self, command: &Command) {
-        self.app = command
+        let app = command
             .arguments
             .first()
             .and_then(|object| object.get("app"))
             .and_then(Value::as_str)
             .unwrap_or_default()
-            .trim_matches('/')
-            .to_owned();
+            .trim_matches('/');
+        app.clone_into(&mut self.app);
         let window = self.options.window;
         self.link.announce_window(window);
         let mut bandwidth = window.to_be_bytes().to_vec();

@@ -122,7 +122,7 @@ fn media_before_the_server_agreed_is_not_sent() {
     pair.client.send_video(0, Bytes::from_static(b"early"));
     pair.run().unwrap();
     pair.client.send_video(0, Bytes::from_static(b"early"));
-    assert_eq!(pair.client.take_output(), []);
+    assert!(pair.client.take_output().is_empty());
 }
 
 #[test]
@@ -225,8 +225,10 @@ fn ping_is_answered_with_the_servers_time() {
 
 #[test]
 fn a_tiny_window_is_acknowledged_and_the_client_hears_acknowledgements() {
-    let mut options = ServerOptions::default();
-    options.window = 10;
+    let options = ServerOptions {
+        window: 10,
+        ..ServerOptions::default()
+    };
     let mut pair = Pair::new(options);
     // Acknowledgements acknowledge each other at such a window: count rounds, not quiet.
     for _ in 0..12 {

@@ -103,4 +103,5 @@ impl Depacketizer {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests;

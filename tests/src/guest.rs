@@ -1,0 +1,117 @@
+//! Somebody in a room through the SDK under test.
+
+use std::time::Duration;
+
+use futures::StreamExt;
+use livekit_stream::{
+    RemoteAudioTrack, RemoteParticipant, RemoteTrack, RemoteVideoTrack, Room, RoomEvent,
+    RoomEvents, RoomOptions,
+};
+
+use crate::livekit::LiveKitServer;
+
+/// How long a guest waits for an event.
+pub const DEADLINE: Duration = Duration::from_secs(30);
+
+/// A joined room and its events.
+#[derive(Debug)]
+pub struct Guest {
+    /// The room.
+    pub room: Room,
+    /// Its events.
+    pub events: RoomEvents,
+}
+
+impl Guest {
+    /// Joins with the default options.
+    pub async fn join(server: &LiveKitServer, room: &str, identity: &str) -> Self {
+        Self::join_with(server, room, identity, RoomOptions::default()).await
+    }
+
+    /// Joins with these options.
+    pub async fn join_with(
+        server: &LiveKitServer,
+        room: &str,
+        identity: &str,
+        options: RoomOptions,
+    ) -> Self {
+        let token = server.participant_token(room, identity);
+        let (room, events) = Room::connect(&server.url(), &token, options)
+            .await
+            .expect("a guest with a good token joins");
+        Self { room, events }
+    }
+
+    /// Waits for the first event that `wanted` makes something of.
+    pub async fn until<T>(&mut self, mut wanted: impl FnMut(RoomEvent) -> Option<T>) -> T {
+        let mut seen = Vec::new();
+        let found = async {
+            while let Some(event) = self.events.next().await {
+                seen.push(format!("{event:?}"));
+                if let Some(found) = wanted(event) {
+                    return Some(found);
+                }
+            }
+            None
+        };
+        let found = tokio::time::timeout(DEADLINE, found).await.ok().flatten();
+        found.unwrap_or_else(|| panic!("the event did not come; these did: {seen:#?}"))
+    }
+
+    /// Waits until somebody joins.
+    pub async fn participant(&mut self) -> RemoteParticipant {
+        self.until(|event| match event {
+            RoomEvent::ParticipantConnected(participant) => Some(participant),
+            _ => None,
+        })
+        .await
+    }
+
+    /// Waits for the next subscribed track.
+    pub async fn track(&mut self) -> (RemoteTrack, RemoteParticipant) {
+        self.until(|event| match event {
+            RoomEvent::TrackSubscribed {
+                track, participant, ..
+            } => Some((track, participant)),
+            _ => None,
+        })
+        .await
+    }
+
+    /// Waits for the next subscribed video track.
+    pub async fn video_track(&mut self) -> RemoteVideoTrack {
+        self.until(|event| match event {
+            RoomEvent::TrackSubscribed {
+                track: RemoteTrack::Video(track),
+                ..
+            } => Some(track),
+            _ => None,
+        })
+        .await
+    }
+
+    /// Waits for the next subscribed audio track.
+    pub async fn audio_track(&mut self) -> RemoteAudioTrack {
+        self.until(|event| match event {
+            RoomEvent::TrackSubscribed {
+                track: RemoteTrack::Audio(track),
+                ..
+            } => Some(track),
+            _ => None,
+        })
+        .await
+    }
+}
+
+/// Takes `count` items of a stream.
+pub async fn take<T>(
+    stream: &mut (impl futures::Stream<Item = T> + Unpin),
+    count: usize,
+) -> Vec<T> {
+    let items = stream.take(count).collect::<Vec<_>>();
+    let items = tokio::time::timeout(DEADLINE, items)
+        .await
+        .expect("the items come in time");
+    assert_eq!(items.len(), count, "the stream ended early");
+    items
+}
