@@ -1,2 +1,84 @@
-//! stub
-fn main() {}
+//! The `livekit-stream` command line program: one file a subcommand, and what they share.
+
+mod connection;
+mod display;
+mod failure;
+mod figures;
+mod output;
+mod record;
+mod restream;
+mod running;
+mod selection;
+mod session;
+mod stop;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use tokio::runtime::{Builder, Runtime};
+use tracing_subscriber::EnvFilter;
+
+use failure::Failure;
+
+/// Records and restreams LiveKit rooms without transcoding what need not be.
+///
+/// Exit codes: 0 when something playable was written and nothing failed, 1 when not, 2 when the
+/// command line is wrong.
+#[derive(Parser)]
+#[command(name = "livekit-stream", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Record(record::Args),
+    Restream(restream::Args),
+}
+
+/// How long threads that still work may hold up the end of the program.
+const SHUTDOWN: Duration = Duration::from_secs(2);
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    start_logging();
+    match run(cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            display::say(&format!("error: {failure}"));
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+fn run(command: Command) -> Result<(), Failure> {
+    // Media come in packets of a millisecond's work at most: one thread that sleeps and wakes
+    // costs less than several that wake each other. Encoders have threads of their own.
+    let runtime = Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::of("cannot start the runtime", &error))?;
+    let result = on(&runtime, command);
+    runtime.shutdown_timeout(SHUTDOWN);
+    result
+}
+
+fn on(runtime: &Runtime, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Record(args) => runtime.block_on(record::run(args)),
+        Command::Restream(args) => runtime.block_on(restream::run(args)),
+    }
+}
+
+/// Logs to stderr as `RUST_LOG` says. The `log` crate, through which the WebRTC crates tell of
+/// every packet that is out of the ordinary, is left out.
+fn start_logging() {
+    let filter = EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new("error,livekit_stream=warn"));
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(display::LogWriter::default)
+        .finish();
+    // It fails only if a subscriber is set, and nobody else sets one.
+    let _ = tracing::subscriber::set_global_default(subscriber);
+}
