@@ -17,8 +17,13 @@ const BUILD_DEADLINE: Duration = Duration::from_secs(1800);
 const POLL: Duration = Duration::from_millis(10);
 
 /// The environment variables that the program reads: a developer's own must not reach it.
-const VARIABLES: [&str; 5] =
-    ["LIVEKIT_URL", "LIVEKIT_TOKEN", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET", "RUST_LOG"];
+const VARIABLES: [&str; 5] = [
+    "LIVEKIT_URL",
+    "LIVEKIT_TOKEN",
+    "LIVEKIT_API_KEY",
+    "LIVEKIT_API_SECRET",
+    "RUST_LOG",
+];
 
 /// The program's path. Cargo builds it at the first call, in the profile of the tests; that takes
 /// a moment when it is built already.
@@ -35,7 +40,14 @@ fn build() -> PathBuf {
     let mut command = Command::new(env!("CARGO"));
     command.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
     command.args(["build", "--quiet", "--message-format=json"]);
-    command.args(["-p", "livekit-stream", "--features", "cli", "--bin", "livekit-stream"]);
+    command.args([
+        "-p",
+        "livekit-stream",
+        "--features",
+        "cli",
+        "--bin",
+        "livekit-stream",
+    ]);
     if !cfg!(debug_assertions) {
         command.arg("--release");
     }
@@ -90,7 +102,11 @@ impl Ended {
     /// When there is none, or more than one, or more after it.
     pub fn error(&self) -> &str {
         let errors = self.stderr.matches("error:").count();
-        let last = self.stderr.lines().last().and_then(|line| line.strip_prefix("error: "));
+        let last = self
+            .stderr
+            .lines()
+            .last()
+            .and_then(|line| line.strip_prefix("error: "));
         assert!(errors == 1, "{errors} errors in {}", self.stderr);
         last.unwrap_or_else(|| panic!("the last line is no error: {}", self.stderr))
     }
@@ -124,8 +140,14 @@ impl Program {
             if stderr.contains(text) {
                 return;
             }
-            assert!(exited.is_none(), "it ended without {text:?}: {exited:?} {stderr}");
-            assert!(Instant::now() < end, "no {text:?} in {deadline:?}: {stderr}");
+            assert!(
+                exited.is_none(),
+                "it ended without {text:?}: {exited:?} {stderr}"
+            );
+            assert!(
+                Instant::now() < end,
+                "no {text:?} in {deadline:?}: {stderr}"
+            );
             tokio::time::sleep(POLL).await;
         }
     }
@@ -139,7 +161,10 @@ impl Program {
         let status = self.process.wait(deadline).await;
         let stderr = self.stderr();
         let status = status.unwrap_or_else(|| panic!("it runs after {deadline:?}: {stderr}"));
-        Ended { code: status.code(), stderr }
+        Ended {
+            code: status.code(),
+            stderr,
+        }
     }
 
     /// Whether it still runs.

@@ -29,12 +29,18 @@ fn assert_plays(path: &Path, seconds: std::ops::Range<f64>) {
     media::decode_without_errors(path);
     let probe = media::probe(path);
     probe.assert_monotonic();
-    assert_eq!((probe.video().codec.as_str(), probe.audio().codec.as_str()), ("h264", "opus"));
+    assert_eq!(
+        (probe.video().codec.as_str(), probe.audio().codec.as_str()),
+        ("h264", "opus")
+    );
     let duration = probe.duration_us.expect("a duration") as f64 / 1e6;
     assert!(seconds.contains(&duration), "{duration} s, not {seconds:?}");
     let offsets = media::flash_and_beep_offsets(path);
     assert!(!offsets.is_empty(), "no flash with its beep");
-    assert!(offsets.iter().all(|offset| offset.abs() <= 40_000), "{offsets:?} us");
+    assert!(
+        offsets.iter().all(|offset| offset.abs() <= 40_000),
+        "{offsets:?} us"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -42,12 +48,21 @@ async fn it_waits_for_the_participant_and_ends_at_the_duration() {
     require!(Peer::LiveKit, Peer::Ffmpeg);
     let server = LiveKitServer::start().await;
     let folder = tempfile::tempdir().expect("a folder");
-    let (path, report) = (folder.path().join("out.mp4"), folder.path().join("report.json"));
+    let (path, report) = (
+        folder.path().join("out.mp4"),
+        folder.path().join("report.json"),
+    );
     let mut command = cli::command_for(&server);
     command.args(["record", "--room", "room", "--duration", "4"]);
-    command.arg("--output").arg(&path).arg("--report").arg(&report);
+    command
+        .arg("--output")
+        .arg(&path)
+        .arg("--report")
+        .arg(&report);
     let mut program = Program::start(&mut command);
-    program.says("waiting for somebody with a camera", DEADLINE).await;
+    program
+        .says("waiting for somebody with a camera", DEADLINE)
+        .await;
     assert!(!path.exists(), "nothing is recorded yet");
     let (publisher, _tracks) = publish(&server, "alice").await;
     let ended = program.ended(DEADLINE).await;
@@ -73,10 +88,23 @@ async fn it_waits_for_the_participant_and_ends_at_the_duration() {
         assert_eq!(track["packets_lost"], 0, "{track}");
     }
     let video = &recording["tracks"][0];
-    assert_eq!((&video["codec"], &video["source"]), (&"H.264".into(), &"camera".into()));
-    assert_eq!((&video["width"], &video["height"]), (&640.into(), &360.into()));
-    let keyframes = probe.packets_of(probe.video()).iter().filter(|packet| packet.keyframe).count();
+    assert_eq!(
+        (&video["codec"], &video["source"]),
+        (&"H.264".into(), &"camera".into())
+    );
+    assert_eq!(
+        (&video["width"], &video["height"]),
+        (&640.into(), &360.into())
+    );
+    let keyframes = probe
+        .packets_of(probe.video())
+        .iter()
+        .filter(|packet| packet.keyframe)
+        .count();
     assert_eq!(video["keyframes"], keyframes);
     let audio = &recording["tracks"][1];
-    assert_eq!((&audio["codec"], &audio["source"]), (&"Opus".into(), &"microphone".into()));
+    assert_eq!(
+        (&audio["codec"], &audio["source"]),
+        (&"Opus".into(), &"microphone".into())
+    );
 }

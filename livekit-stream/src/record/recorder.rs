@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
 use super::feed::{Feed, Item, Track, Wanted};
+use super::job::{Job, PROGRESS_INTERVAL, Stop};
 use super::report::{RecordError, RecordingReport, TrackReport};
 use super::selection::{AudioMode, MediaSource, VideoMode};
 use super::writer::{FileWriter, Written};
@@ -75,21 +75,16 @@ impl RecorderBuilder {
             encoder: self.encoder,
         };
         let feed = Feed::start(&self.presence, &wanted);
-        let (stop, stopped) = watch::channel(false);
-        let (progress, latest) =
-            watch::channel(RecordingReport::empty(self.presence.identity(), &path));
-        let job = Job {
+        let progress = RecordingReport::empty(self.presence.identity(), &path);
+        let task = Task {
             participant: self.presence.identity().to_owned(),
             path,
             duration_us: self.duration.map(|duration| duration.as_micros() as i64),
             feed,
             writer,
-            progress,
         };
         Ok(Recorder {
-            stop,
-            progress: latest,
-            job: tokio::spawn(job.run(stopped)),
+            job: Job::start(progress, |stop, progress| task.run(stop, progress)),
         })
     }
 }
@@ -113,9 +108,7 @@ impl RecorderBuilder {
 /// ```
 #[derive(Debug)]
 pub struct Recorder {
-    stop: watch::Sender<bool>,
-    progress: watch::Receiver<RecordingReport>,
-    job: JoinHandle<Result<RecordingReport, RecordError>>,
+    job: Job<RecordingReport>,
 }
 
 impl Recorder {
@@ -143,7 +136,7 @@ impl Recorder {
 
     /// The report as it stands.
     pub fn progress(&self) -> RecordingReport {
-        self.progress.borrow().clone()
+        self.job.progress()
     }
 
     /// Whether the recording is over.
@@ -156,8 +149,7 @@ impl Recorder {
     /// # Errors
     /// What ended the recording before; what was written until then is playable.
     pub async fn stop(self) -> Result<RecordingReport, RecordError> {
-        self.stop.send_replace(true);
-        self.finished().await
+        self.job.stop().await
     }
 
     /// Waits until the recording ends by itself: the duration is reached, or the participant has
@@ -165,32 +157,25 @@ impl Recorder {
     ///
     /// # Errors
     /// What ended the recording; what was written until then is playable.
-    pub async fn finished(mut self) -> Result<RecordingReport, RecordError> {
-        match (&mut self.job).await {
-            Ok(result) => result,
-            // The task is never aborted, so this is a panic of its own: let it be seen.
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
-        }
+    pub async fn finished(self) -> Result<RecordingReport, RecordError> {
+        self.job.finished().await
     }
 }
 
 /// The recording's task.
-struct Job {
+struct Task {
     participant: String,
     path: PathBuf,
     duration_us: Option<i64>,
     feed: Feed,
     writer: FileWriter,
-    progress: watch::Sender<RecordingReport>,
 }
 
-/// How often progress is published.
-const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
-
-impl Job {
+impl Task {
     async fn run(
         mut self,
-        mut stopped: watch::Receiver<bool>,
+        mut stop: Stop,
+        progress: watch::Sender<RecordingReport>,
     ) -> Result<RecordingReport, RecordError> {
         let mut tick = tokio::time::interval(PROGRESS_INTERVAL);
         let mut failure = None;
@@ -198,10 +183,10 @@ impl Job {
             let item = tokio::select! {
                 item = self.feed.next() => item,
                 _ = tick.tick() => {
-                    self.progress.send_replace(self.report("still recording"));
+                    progress.send_replace(self.report("still recording"));
                     continue;
                 }
-                true = stop_requested(&mut stopped) => break "stopped",
+                () = stop.requested() => break "stopped",
             };
             match item {
                 None => break "the participant left",
@@ -223,7 +208,7 @@ impl Job {
         };
         let finished = self.writer.finish().await;
         let report = self.report(ended_by);
-        self.progress.send_replace(report.clone());
+        progress.send_replace(report.clone());
         match (failure, finished) {
             (Some(error), _) => Err(error),
             (None, Err(error)) => Err(error.into()),
@@ -260,15 +245,6 @@ impl Job {
             ..RecordingReport::empty(&self.participant, &self.path)
         }
     }
-}
-
-/// Completes with true when a stop is asked for.
-pub(super) async fn stop_requested(stopped: &mut watch::Receiver<bool>) -> bool {
-    // A recorder that was dropped asks for nothing any more.
-    if stopped.wait_for(|stopped| *stopped).await.is_err() {
-        std::future::pending::<()>().await;
-    }
-    true
 }
 
 /// The report's line of one track.

@@ -6,10 +6,10 @@ use std::time::Duration;
 use futures::stream::{FuturesUnordered, SelectAll, StreamExt};
 use serde::Serialize;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
 use super::feed::{Feed, Item, Wanted, is_video};
-use super::recorder::{stop_requested, track_report};
+use super::job::{Job, PROGRESS_INTERVAL, Stop};
+use super::recorder::track_report;
 use super::report::{RecordError, TrackReport};
 use super::selection::{AudioMode, MediaSource, VideoMode};
 use super::writer::Written;
@@ -20,9 +20,6 @@ use crate::output::OutputError;
 use crate::output::rtmp::{PublisherOptions, PublisherState, PublisherStats, RtmpPublisher};
 use crate::room::{Presence, RemoteParticipant, Room};
 use crate::rtmp::RtmpUrl;
-
-/// How often progress is published.
-const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
 
 /// How one target of a restream ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -181,7 +178,7 @@ impl RestreamerBuilder {
             output: "an RTMP server".to_owned(),
             encoder: self.encoder,
         };
-        let job = Job {
+        let task = Task {
             feed: Feed::start(&self.presence, &wanted),
             participant: self.presence.identity().to_owned(),
             duration_us: self.duration.map(|duration| duration.as_micros() as i64),
@@ -189,12 +186,9 @@ impl RestreamerBuilder {
             video: Written::default(),
             audio: Written::default(),
         };
-        let (stop, stopped) = watch::channel(false);
-        let (progress, latest) = watch::channel(job.report("still streaming"));
+        let progress = task.report("still streaming");
         Ok(Restreamer {
-            stop,
-            progress: latest,
-            job: tokio::spawn(job.run(stopped, progress)),
+            job: Job::start(progress, |stop, progress| task.run(stop, progress)),
         })
     }
 }
@@ -220,9 +214,7 @@ impl RestreamerBuilder {
 /// ```
 #[derive(Debug)]
 pub struct Restreamer {
-    stop: watch::Sender<bool>,
-    progress: watch::Receiver<RestreamReport>,
-    job: JoinHandle<Result<RestreamReport, RecordError>>,
+    job: Job<RestreamReport>,
 }
 
 impl Restreamer {
@@ -252,7 +244,7 @@ impl Restreamer {
 
     /// The report as it stands.
     pub fn progress(&self) -> RestreamReport {
-        self.progress.borrow().clone()
+        self.job.progress()
     }
 
     /// Whether it is over.
@@ -265,8 +257,7 @@ impl Restreamer {
     /// # Errors
     /// What ended it before.
     pub async fn stop(self) -> Result<RestreamReport, RecordError> {
-        self.stop.send_replace(true);
-        self.finished().await
+        self.job.stop().await
     }
 
     /// Waits until it ends by itself: the duration is reached, the participant has left, or
@@ -274,16 +265,12 @@ impl Restreamer {
     ///
     /// # Errors
     /// What ended it.
-    pub async fn finished(mut self) -> Result<RestreamReport, RecordError> {
-        match (&mut self.job).await {
-            Ok(result) => result,
-            // The task is never aborted, so this is a panic of its own: let it be seen.
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
-        }
+    pub async fn finished(self) -> Result<RestreamReport, RecordError> {
+        self.job.finished().await
     }
 }
 
-struct Job {
+struct Task {
     participant: String,
     duration_us: Option<i64>,
     feed: Feed,
@@ -292,10 +279,10 @@ struct Job {
     audio: Written,
 }
 
-impl Job {
+impl Task {
     async fn run(
         mut self,
-        mut stopped: watch::Receiver<bool>,
+        mut stop: Stop,
         progress: watch::Sender<RestreamReport>,
     ) -> Result<RestreamReport, RecordError> {
         let mut tick = tokio::time::interval(PROGRESS_INTERVAL);
@@ -316,7 +303,7 @@ impl Job {
                     }
                     continue;
                 }
-                true = stop_requested(&mut stopped) => break Ok("stopped"),
+                () = stop.requested() => break Ok("stopped"),
             };
             match item {
                 None => break Ok("the participant left"),

@@ -4,6 +4,7 @@
 //! there and nowhere else. Depends on [`crate::room`], [`crate::decode`] and [`crate::frame`].
 
 mod audio;
+mod decoded;
 mod encoded;
 mod error;
 mod source;

@@ -77,9 +77,15 @@ mod tests {
     #[test]
     fn causes_are_told_once() {
         let inner = || std::io::Error::other("no space");
-        let silent = Chain { outer: "cannot write", inner: inner() };
+        let silent = Chain {
+            outer: "cannot write",
+            inner: inner(),
+        };
         assert_eq!(causes(&silent), "cannot write: no space");
-        let telling = Chain { outer: "cannot write: no space", inner: inner() };
+        let telling = Chain {
+            outer: "cannot write: no space",
+            inner: inner(),
+        };
         assert_eq!(causes(&telling), "cannot write: no space");
     }
 

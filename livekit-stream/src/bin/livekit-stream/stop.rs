@@ -26,7 +26,12 @@ impl Stop {
 
     /// Completes with the signal's name once there was one.
     pub(crate) async fn requested(&mut self) -> &'static str {
-        match self.requested.wait_for(Option::is_some).await.map(|name| *name) {
+        match self
+            .requested
+            .wait_for(Option::is_some)
+            .await
+            .map(|name| *name)
+        {
             Ok(Some(name)) => name,
             // The task that takes the signals lasts as long as the runtime.
             _ => std::future::pending().await,
