@@ -28,7 +28,7 @@ pub(crate) use presence::Presence;
 pub use publication::{RemoteTrackPublication, TrackSource};
 pub use token::{TokenOptions, mint_token};
 pub use track::{RemoteAudioTrack, RemoteTrack, RemoteVideoTrack};
-pub use transport::WebRtcTrack;
+pub use transport::{SenderReports, WebRtcTrack};
 pub use webrtc::WebRtcPeer;
 
 use session::{Command, Session, Shared};

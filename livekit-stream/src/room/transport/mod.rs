@@ -19,7 +19,7 @@ use webrtc::peer_connection::{
 };
 use webrtc::runtime::Runtime;
 
-pub(crate) use interceptor::SenderReports;
+pub use interceptor::SenderReports;
 pub(crate) use receive::{Source, codec_mime, media_kind, receive};
 pub(crate) use runtime::default_runtime;
 
