@@ -11,7 +11,7 @@ use crate::fanout::{Ring, TrackHub};
 use crate::frame::EncodedFrame;
 use crate::room::{
     Presence, RemoteAudioTrack, RemoteParticipant, RemoteTrack, RemoteVideoTrack, TrackSource,
-    WebRtcTrack, transport,
+    WebRtcTrack, transport, webrtc,
 };
 use crate::rtp::RoomClock;
 
@@ -177,18 +177,8 @@ async fn start(
     orientation_id: Option<u8>,
     stop: oneshot::Receiver<()>,
 ) -> Arc<TrackHub> {
-    let kind = transport::media_kind(&track).await;
-    let mime = transport::codec_mime(&track).await.unwrap_or_default();
-    let hub = TrackHub::new(track.track_id().await, mime, kind);
-    let rate = hub.codec().map_or(90_000, crate::codec::Codec::clock_rate);
-    let clock = RoomClock::new(Instant::now()).participant().track(rate);
-    let source = transport::Source {
-        track,
-        clock,
-        hub: Arc::clone(&hub),
-        orientation_id,
-        stop,
-    };
+    let clock = RoomClock::new(Instant::now()).participant();
+    let (hub, source) = webrtc::prepare(track, &clock, orientation_id, stop).await;
     tokio::spawn(transport::receive(source));
     hub
 }
