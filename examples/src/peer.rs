@@ -8,7 +8,8 @@ use rtc::peer_connection::configuration::interceptor_registry::register_default_
 use rtc::peer_connection::configuration::media_engine::MIME_TYPE_H264;
 use rtc::peer_connection::configuration::setting_engine::SettingEngineBuilder;
 use rtc::rtp_transceiver::rtp_sender::{
-    RTCRtpCodec, RTCRtpCodingParameters, RTCRtpEncodingParameters, RtpCodecKind,
+    RTCRtpCodec, RTCRtpCodingParameters, RTCRtpEncodingParameters, RTCRtpHeaderExtensionCapability,
+    RtpCodecKind,
 };
 use tokio::sync::mpsc;
 use webrtc::error::Result;
@@ -40,6 +41,10 @@ pub enum Event {
 pub async fn connection() -> Result<(impl PeerConnection, mpsc::UnboundedReceiver<Event>)> {
     let mut engine = MediaEngine::default();
     engine.register_default_codecs()?;
+    let orientation = RTCRtpHeaderExtensionCapability {
+        uri: "urn:3gpp:video-orientation".to_owned(),
+    };
+    engine.register_header_extension(orientation, RtpCodecKind::Video, None)?;
     let registry = register_default_interceptors(Registry::new(), &mut engine)?;
     let settings = SettingEngineBuilder::new()
         .with_include_loopback_candidate(true)
