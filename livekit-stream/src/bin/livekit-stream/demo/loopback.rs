@@ -85,14 +85,15 @@ impl End {
             events: event_sender,
             candidates: candidate_sender,
         };
-        let connection = PeerConnectionBuilder::new()
+        let building = PeerConnectionBuilder::new()
             .with_media_engine(engine)
             .with_setting_engine(settings)
             .with_interceptor_registry(registry)
             .with_handler(Arc::new(handler))
             .with_udp_addrs(vec!["127.0.0.1:0"])
-            .build()
-            .await?;
+            .build();
+        // The future is 20 KiB; on the heap it does not grow the callers' futures.
+        let connection = Box::pin(building).await?;
         Ok(Self {
             connection: Arc::new(connection),
             events,

@@ -98,9 +98,8 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     progress.finish_and_clear();
     publishing.abort();
     close(&[&*receiving.connection, &*sending.connection]).await;
-    let (recorded, restreamed, (watched, event, seen), heard) = match done {
-        Ok(done) => done,
-        Err(_) => return Err(Failure::failed(publishing_error(publishing).await)),
+    let Ok((recorded, restreamed, (watched, event, seen), heard)) = done else {
+        return Err(Failure::failed(publishing_error(publishing).await));
     };
     let (recorded, restreamed) = (recorded?, restreamed?);
     let served = timeout(STEP, server).await;

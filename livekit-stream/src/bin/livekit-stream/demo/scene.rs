@@ -77,7 +77,7 @@ impl Scene {
             })
             .collect();
         let chroma = |low: u8| {
-            let columns = 0..(WIDTH + PERIOD) / 2;
+            let columns = 0..WIDTH / 2 + PERIOD / 2;
             columns
                 .map(|column| low + wave(column, PERIOD / 2))
                 .collect()
@@ -100,7 +100,7 @@ impl Scene {
             for _ in 0..HEIGHT / 2 {
                 picture
                     .0
-                    .extend_from_slice(&chroma[drift / 2..(drift + WIDTH) / 2]);
+                    .extend_from_slice(&chroma[drift / 2..drift / 2 + WIDTH / 2]);
             }
         }
         let bounce = |speed: usize, room: usize| {
@@ -144,7 +144,7 @@ impl Canvas {
                 .skip(top / 2)
                 .take(height / 2)
             {
-                row[left / 2..(left + width) / 2].fill(GREY);
+                row[left / 2..left / 2 + width / 2].fill(GREY);
             }
         }
     }

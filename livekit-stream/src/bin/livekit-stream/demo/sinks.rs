@@ -95,10 +95,9 @@ pub(crate) async fn record(
     while let Some(frame) = frames.next().await {
         let kind = frame.codec.kind();
         match span.place(kind, frame.keyframe, frame.timestamp_us) {
-            Place::Before => continue,
-            Place::Behind if kind == MediaKind::Video => break,
-            Place::Behind => continue,
             Place::Inside => {}
+            Place::Behind if kind == MediaKind::Video => break,
+            Place::Before | Place::Behind => continue,
         }
         let muxer = match &mut muxer {
             Some(muxer) => muxer,
