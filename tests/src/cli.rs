@@ -113,13 +113,11 @@ impl Ended {
     ///
     /// When there is none, or more than one, or more after it.
     pub fn error(&self) -> &str {
-        let errors = self.stderr.matches("error:").count();
-        let last = self
-            .stderr
-            .lines()
-            .last()
-            .and_then(|line| line.strip_prefix("error: "));
+        let lines: Vec<&str> = self.stderr.lines().collect();
+        let is_error = |line: &&&str| line.starts_with("error: ");
+        let errors = lines.iter().filter(is_error).count();
         assert!(errors == 1, "{errors} errors in {}", self.stderr);
+        let last = lines.last().and_then(|line| line.strip_prefix("error: "));
         last.unwrap_or_else(|| panic!("the last line is no error: {}", self.stderr))
     }
 }

@@ -18,8 +18,8 @@ async fn publish(server: &LiveKitServer, identity: &str) -> (Publisher, Vec<Publ
     let publisher = Publisher::join(&server.url(), &token).await;
     let tracks = publisher
         .publish_all(vec![
-            PublishOptions::camera(VideoClip::make(VideoOptions::default())),
-            PublishOptions::microphone(AudioClip::make(4)),
+            PublishOptions::camera(VideoClip::make(VideoOptions::default().seconds(20))),
+            PublishOptions::microphone(AudioClip::make(20)),
         ])
         .await;
     (publisher, tracks)
