@@ -84,7 +84,7 @@ async fn events_carry_the_rotation_of_their_pictures() {
     let track = loop {
         match receiving.recv().await.expect("a track comes") {
             Event::Track(track) => break track,
-            _ => continue,
+            _ => {}
         }
     };
     let source = FrameSource::from(track).video_orientation_id(id);
