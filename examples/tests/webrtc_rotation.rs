@@ -82,9 +82,8 @@ async fn events_carry_the_rotation_of_their_pictures() {
         }
     });
     let track = loop {
-        match receiving.recv().await.expect("a track comes") {
-            Event::Track(track) => break track,
-            _ => {}
+        if let Event::Track(track) = receiving.recv().await.expect("a track comes") {
+            break track;
         }
     };
     let source = FrameSource::from(track).video_orientation_id(id);
