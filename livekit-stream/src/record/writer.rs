@@ -223,11 +223,19 @@ impl FileWriter {
         Ok(())
     }
 
+    /// The path of a further file: numbered, and never one that is there.
     fn part_path(&self) -> PathBuf {
         let stem = self.path.file_stem().unwrap_or_default().to_string_lossy();
         let extension = self.path.extension().unwrap_or_default().to_string_lossy();
-        self.path
-            .with_file_name(format!("{stem}-{}.{extension}", self.parts + 1))
+        let numbered = |part: u32| {
+            self.path
+                .with_file_name(format!("{stem}-{part}.{extension}"))
+        };
+        let first = self.parts + 1;
+        let mut free = (first..=u32::MAX)
+            .map(numbered)
+            .filter(|path| !path.exists());
+        free.next().unwrap_or_else(|| numbered(first))
     }
 
     async fn append(&mut self, frame: EncodedFrame) -> Result<(), OutputError> {
