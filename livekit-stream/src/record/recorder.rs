@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::feed::{Feed, Item, Track, Wanted};
-use super::job::{Job, PROGRESS_INTERVAL, Stop};
+use super::job::{DRAIN, Job, Limit, PROGRESS_INTERVAL, Stop};
 use super::report::{RecordError, RecordingReport, TrackReport};
 use super::selection::{AudioMode, MediaSource, VideoMode};
 use super::writer::{FileWriter, Written};
@@ -77,9 +77,9 @@ impl RecorderBuilder {
         let feed = Feed::start(&self.presence, &wanted);
         let progress = RecordingReport::empty(self.presence.identity(), &path);
         let task = Task {
-            participant: self.presence.identity().to_owned(),
+            presence: self.presence,
             path,
-            duration_us: self.duration.map(|duration| duration.as_micros() as i64),
+            limit: Limit::new(self.duration, feed.kinds()),
             feed,
             writer,
         };
@@ -164,9 +164,9 @@ impl Recorder {
 
 /// The recording's task.
 struct Task {
-    participant: String,
+    presence: Presence,
     path: PathBuf,
-    duration_us: Option<i64>,
+    limit: Limit,
     feed: Feed,
     writer: FileWriter,
 }
@@ -178,49 +178,67 @@ impl Task {
         progress: watch::Sender<RecordingReport>,
     ) -> Result<RecordingReport, RecordError> {
         let mut tick = tokio::time::interval(PROGRESS_INTERVAL);
-        let mut failure = None;
-        let ended_by = loop {
+        let ended = loop {
             let item = tokio::select! {
                 item = self.feed.next() => item,
                 _ = tick.tick() => {
                     progress.send_replace(self.report("still recording"));
+                    if self.limit.is_reached() {
+                        break Ok("the duration was reached".to_owned());
+                    }
                     continue;
                 }
-                () = stop.requested() => break "stopped",
+                () = stop.requested() => break Ok("stopped".to_owned()),
             };
-            match item {
-                None => break "the participant left",
-                Some(Item::Failed(error)) => {
-                    failure = Some(error);
-                    break "an error";
-                }
-                Some(Item::Frame(frame)) => {
-                    if self.is_past_the_end(frame.timestamp_us) {
-                        break "the duration was reached";
-                    }
-                    let expected = self.feed.expects_video();
-                    if let Err(error) = self.writer.write(frame, expected).await {
-                        failure = Some(error.into());
-                        break "an error";
-                    }
-                }
+            let Some(item) = item else {
+                break Ok(self.presence.end_reason());
+            };
+            if let Err(error) = self.take(item).await {
+                break Err(error);
+            }
+            if self.limit.is_reached() {
+                break Ok("the duration was reached".to_owned());
             }
         };
+        let drained = match &ended {
+            Ok(_) => self.drain().await,
+            Err(_) => Ok(()),
+        };
         let finished = self.writer.finish().await;
-        let report = self.report(ended_by);
+        let report = self.report(ended.as_deref().unwrap_or("an error"));
         progress.send_replace(report.clone());
-        match (failure, finished) {
-            (Some(error), _) => Err(error),
-            (None, Err(error)) => Err(error.into()),
-            (None, Ok(())) => Ok(report),
-        }
+        ended?;
+        drained?;
+        finished?;
+        Ok(report)
     }
 
-    fn is_past_the_end(&self, timestamp_us: i64) -> bool {
-        match (self.duration_us, self.writer.start_us()) {
-            (Some(duration), Some(start)) => timestamp_us - start >= duration,
-            _ => false,
+    async fn take(&mut self, item: Item) -> Result<(), RecordError> {
+        let frame = match item {
+            Item::Frame(frame) => frame,
+            Item::Failed(error) => return Err(error),
+        };
+        if !self.limit.takes(&frame, self.writer.start_us()) {
+            return Ok(());
         }
+        let expected = self.feed.expects_video();
+        self.writer.write(frame, expected).await?;
+        if std::mem::take(&mut self.writer.wants_keyframe)
+            && let Some(video) = &self.feed.video
+        {
+            video.request_keyframe();
+        }
+        Ok(())
+    }
+
+    /// Takes what is on its way through queues, decoders and encoders.
+    async fn drain(&mut self) -> Result<(), RecordError> {
+        self.feed.finish();
+        let deadline = tokio::time::Instant::now() + DRAIN;
+        while let Ok(Some(item)) = tokio::time::timeout_at(deadline, self.feed.next()).await {
+            self.take(item).await?;
+        }
+        Ok(())
     }
 
     fn report(&self, ended_by: &str) -> RecordingReport {
@@ -239,10 +257,11 @@ impl Task {
         }
         RecordingReport {
             duration_us: start.map_or(0, |start| self.writer.end_us() - start),
+            further_outputs: self.writer.further_paths().to_vec(),
             bytes: self.writer.bytes(),
             ended_by: ended_by.to_owned(),
             tracks,
-            ..RecordingReport::empty(&self.participant, &self.path)
+            ..RecordingReport::empty(self.presence.identity(), &self.path)
         }
     }
 }
@@ -259,7 +278,7 @@ pub(super) fn track_report(
     TrackReport {
         participant: track.presence.identity().to_owned(),
         source: track.source,
-        codec: name(track.codec()),
+        codec: track.unreadable().unwrap_or_else(|| name(track.codec())),
         written_codec: name(written.codec),
         treatment: track.treatment(),
         width: stats.width,

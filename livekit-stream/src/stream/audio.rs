@@ -56,7 +56,7 @@ impl AudioStreamBuilder {
 
     /// Starts the stream. Has to be called within a tokio runtime.
     pub fn build(self) -> AudioStream {
-        let decode = |input, output| {
+        let decode = |input, output, _| {
             let worker = Worker {
                 output,
                 sample_rate: self.sample_rate,

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 use futures::Stream;
 use tokio::task::JoinHandle;
 
+use super::source::Current;
 use super::{FrameSource, StreamError};
 use crate::codec::MediaKind;
 use crate::fanout::{Overflow, Ring, Start, TrackHub};
@@ -39,7 +40,7 @@ where
         kind: MediaKind,
         encoded_capacity: usize,
         capacity: usize,
-        decode: impl FnOnce(Arc<Ring<EncodedFrame>>, Arc<Output<T>>) -> F,
+        decode: impl FnOnce(Arc<Ring<EncodedFrame>>, Arc<Output<T>>, Arc<Current>) -> F,
     ) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
@@ -47,10 +48,11 @@ where
         let input = TrackHub::ring(kind, encoded_capacity);
         let output: Arc<Output<T>> = Arc::new(Ring::new(capacity, Overflow::DropOldest));
         let errors = Arc::clone(&output);
-        let follow = source.follow(kind, Arc::clone(&input), move |hub| {
+        let current = Arc::new(Current::default());
+        let follow = source.follow(kind, Arc::clone(&input), Arc::clone(&current), move |hub| {
             errors.push(Err(unfit(kind, hub)));
         });
-        let decoding = decode(Arc::clone(&input), Arc::clone(&output));
+        let decoding = decode(Arc::clone(&input), Arc::clone(&output), current);
         let tasks = [tokio::spawn(follow), tokio::spawn(decoding)];
         Self {
             input,

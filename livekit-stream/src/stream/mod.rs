@@ -13,5 +13,6 @@ mod video;
 pub use audio::{AudioStream, AudioStreamBuilder};
 pub use encoded::{EncodedStream, EncodedVideoStream};
 pub use error::StreamError;
+pub(crate) use source::Current;
 pub use source::FrameSource;
 pub use video::{VideoStream, VideoStreamBuilder};

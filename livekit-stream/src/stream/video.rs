@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use futures::Stream;
 
 use super::decoded::{Decoded, Output};
+use super::source::Current;
 use super::{FrameSource, StreamError};
 use crate::codec::{Codec, MediaKind};
 use crate::decode::{self, VideoDecoder};
@@ -53,9 +54,10 @@ impl VideoStreamBuilder {
 
     /// Starts the stream. Has to be called within a tokio runtime.
     pub fn build(self) -> VideoStream {
-        let decode = |input, output| {
+        let decode = |input, output, current| {
             let worker = Worker {
                 output,
+                current,
                 format: self.format,
                 normalize_stride: self.normalize_stride,
                 decoder: None,
@@ -154,6 +156,7 @@ impl Stream for VideoStream {
 /// The task that decodes and converts.
 struct Worker {
     output: Arc<Output<VideoFrameEvent>>,
+    current: Arc<Current>,
     format: Option<VideoFormat>,
     normalize_stride: bool,
     decoder: Option<(Codec, Box<dyn VideoDecoder>)>,
@@ -173,6 +176,11 @@ impl Worker {
                 break;
             };
             self = worker;
+            if event.is_err() {
+                // The decoder shows nothing until it can start anew, and the publisher may have
+                // no reason of its own to let it.
+                self.current.request_keyframe();
+            }
             if let Some(event) = event.transpose() {
                 output.push(event);
             }

@@ -176,7 +176,9 @@ impl Transport {
             .await?;
         self.described = true;
         for candidate in std::mem::take(&mut self.early) {
-            self.connection.add_ice_candidate(candidate).await?;
+            if let Err(error) = self.connection.add_ice_candidate(candidate).await {
+                tracing::warn!(%error, "ignoring a candidate of the server's");
+            }
         }
         let answer = self.connection.create_answer(None).await?;
         let sdp = answer.sdp.clone();
