@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -26,15 +26,45 @@ const VARIABLES: [&str; 5] = [
     "RUST_LOG",
 ];
 
-/// The program's path. Cargo builds it at the first call, in the profile of the tests; that takes
-/// a moment when it is built already.
+/// The program's path. Tests of the whole workspace have built it with the tests; else cargo
+/// builds it at the first call, in their profile.
 ///
 /// # Panics
 ///
 /// When it does not build.
 pub fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(build)
+    PROGRAM.get_or_init(|| built_with_the_tests().unwrap_or_else(build))
+}
+
+/// The program beside the tests, unless its sources are newer. Another selection of packages would
+/// make cargo build half of its dependencies again with other features.
+fn built_with_the_tests() -> Option<PathBuf> {
+    let test = env::current_exe().ok()?;
+    let program = test.parent()?.parent()?.join("livekit-stream");
+    let built = fs::metadata(&program).ok()?.modified().ok()?;
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent()?;
+    let sources = [
+        "livekit-stream/src",
+        "livekit-stream/Cargo.toml",
+        "Cargo.lock",
+    ];
+    let newest = sources
+        .iter()
+        .filter_map(|source| newest(&workspace.join(source)))
+        .max()?;
+    (newest <= built).then_some(program)
+}
+
+/// When a file, or the newest one of a folder, was changed last.
+fn newest(path: &Path) -> Option<SystemTime> {
+    if path.is_dir() {
+        let entries = fs::read_dir(path).ok()?;
+        return entries
+            .filter_map(|entry| newest(&entry.ok()?.path()))
+            .max();
+    }
+    fs::metadata(path).ok()?.modified().ok()
 }
 
 fn build() -> PathBuf {
