@@ -172,6 +172,8 @@ pub struct Usage {
     pub cpu: Duration,
     /// Resident memory in bytes, shared pages counted in each process.
     pub rss: u64,
+    /// The sum of each living process's own peak of resident memory, in bytes.
+    pub peak_rss: u64,
 }
 
 /// Processor time and memory of a process and all its descendants, from `/proc` (proc(5)).
@@ -197,6 +199,7 @@ pub fn usage(pid: u32) -> Usage {
         let usage = each.get(&id).copied().unwrap_or_default();
         total.cpu += usage.cpu;
         total.rss += usage.rss;
+        total.peak_rss += peak_rss(id).unwrap_or(usage.rss);
         open.extend(children.remove(&id).unwrap_or_default());
     }
     total
@@ -214,8 +217,18 @@ fn stat(pid: u32) -> Option<(u32, Usage)> {
         Usage {
             cpu: Duration::from_secs_f64(cpu),
             rss: field(24)? * rustix::param::page_size() as u64,
+            peak_rss: 0,
         },
     ))
+}
+
+fn peak_rss(pid: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim_end().parse().ok()?;
+    Some(kibibytes * 1024)
 }
 
 #[cfg(test)]
@@ -245,6 +258,7 @@ mod tests {
             assert!(Instant::now() < end, "{:?}", process.usage());
             thread::sleep(POLL);
         }
-        assert!(process.usage().rss > 100_000);
+        let usage = process.usage();
+        assert!(usage.rss > 100_000 && usage.peak_rss > 100_000, "{usage:?}");
     }
 }
