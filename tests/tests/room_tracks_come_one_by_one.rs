@@ -20,11 +20,12 @@ async fn twenty_four_tracks_one_by_one() {
     let publisher = Publisher::join(&server.url(), &server.publisher_token("room", "alice")).await;
     let clip = VideoClip::make(VideoOptions::default().size(160, 90).kbps(100, 0));
     let (mut published, mut received) = (BTreeSet::new(), BTreeSet::new());
-    let mut streams = Vec::new();
+    let (mut playing, mut streams) = (Vec::new(), Vec::new());
     for number in 0..TRACKS {
         let options = PublishOptions::camera(clip.clone()).named(&format!("camera {number}"));
         let track = publisher.publish(options).await;
         published.insert(track.sid().to_owned());
+        playing.push(track);
         let (track, _) = guest.track().await;
         received.insert(track.sid().to_owned());
         streams.push(EncodedVideoStream::new(&track));
