@@ -103,6 +103,20 @@ impl Guest {
     }
 }
 
+/// Waits until `condition` holds.
+pub async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let mut tick = tokio::time::interval(Duration::from_millis(20));
+    let holds = async {
+        while !condition() {
+            tick.tick().await;
+        }
+    };
+    assert!(
+        tokio::time::timeout(DEADLINE, holds).await.is_ok(),
+        "not in time: {what}"
+    );
+}
+
 /// Takes `count` items of a stream.
 pub async fn take<T>(
     stream: &mut (impl futures::Stream<Item = T> + Unpin),

@@ -9,6 +9,7 @@
 )]
 
 pub mod chromium;
+pub mod cli;
 pub mod clip;
 pub mod guest;
 pub mod http;

@@ -40,11 +40,16 @@ pub struct TrackStats {
     pub height: u32,
 }
 
-#[derive(Debug, Default)]
+/// Frames kept for the first reader: what comes between the server's first packet and the
+/// application's reaction to the event, with room for a slow one.
+const BACKLOG: usize = 90;
+
+#[derive(Debug)]
 struct State {
+    /// Frames from the first keyframe on; `None` once a reader came or none did in time.
+    backlog: Option<Vec<EncodedFrame>>,
     rings: Vec<Weak<Ring<EncodedFrame>>>,
     size: VideoSize,
-    delivered: u64,
     stats: TrackStats,
 }
 
@@ -65,7 +70,13 @@ impl TrackHub {
     pub(crate) fn new(id: String, mime: String, kind: MediaKind) -> Arc<Self> {
         let codec = Codec::from_mime(&mime);
         let (ended, _) = watch::channel(false);
-        let (state, keyframe_wanted) = (Mutex::default(), Notify::new());
+        let state = Mutex::new(State {
+            backlog: Some(Vec::new()),
+            rings: Vec::new(),
+            size: VideoSize::default(),
+            stats: TrackStats::default(),
+        });
+        let keyframe_wanted = Notify::new();
         Arc::new(Self {
             id,
             mime,
@@ -107,22 +118,33 @@ impl TrackHub {
         Arc::new(Ring::new(capacity, overflow))
     }
 
-    /// Writes every frame from now on to `ring`, until the reader closes or drops it. A reader
-    /// who comes after the first frame makes the receiver ask for a keyframe; the first one does
-    /// not, as the server asks itself.
+    /// Writes every frame from now on to `ring`, until the reader closes or drops it. The first
+    /// reader also gets what came before it, if that is little; one who comes late makes the
+    /// receiver ask for a keyframe.
     pub(crate) fn attach(&self, ring: &Arc<Ring<EncodedFrame>>) {
         let mut state = self.lock();
         state.rings.push(Arc::downgrade(ring));
-        if state.delivered > 0 && self.kind == MediaKind::Video {
-            self.keyframe_wanted.notify_one();
+        match state.backlog.take() {
+            Some(backlog) => {
+                for frame in backlog {
+                    ring.push(frame);
+                }
+            }
+            None if self.kind == MediaKind::Video => self.keyframe_wanted.notify_one(),
+            None => {}
         }
     }
 
     /// Gives `frame` to every reader. Never waits.
     pub(crate) fn deliver(&self, frame: &EncodedFrame) {
         let mut state = self.lock();
-        state.delivered += 1;
         state.size = frame.size;
+        if let Some(backlog) = &mut state.backlog {
+            backlog.push(frame.clone());
+            if backlog.len() > BACKLOG {
+                state.backlog = None;
+            }
+        }
         let mut wanted = false;
         state.rings.retain(|ring| {
             let Some(ring) = ring.upgrade() else {

@@ -48,6 +48,7 @@ struct State<T> {
     items: VecDeque<T>,
     dropped: u64,
     waits_for_start: bool,
+    started: bool,
     closed: bool,
     reader: Option<Waker>,
 }
@@ -77,6 +78,7 @@ impl<T: Start> Ring<T> {
             items: VecDeque::new(),
             dropped: 0,
             waits_for_start: overflow == Overflow::DropUntilStart,
+            started: false,
             closed: false,
             reader: None,
         };
@@ -113,10 +115,17 @@ impl<T: Start> Ring<T> {
         }
         if state.waits_for_start {
             if !item.is_start() {
-                state.dropped += 1;
-                return Pushed::WaitsForStart;
+                // What comes before the very first start was never this reader's to lose.
+                state.dropped += u64::from(state.started);
+                // Somebody who has stopped reading must not make the publisher send keyframes.
+                return if state.reader.is_some() {
+                    Pushed::WaitsForStart
+                } else {
+                    Pushed::Queued
+                };
             }
             state.waits_for_start = false;
+            state.started = true;
         }
         state.items.push_back(item);
         let reader = state.reader.take();
@@ -210,14 +219,23 @@ mod tests {
     #[test]
     fn starts_anew_at_a_keyframe_after_an_overflow() {
         let ring = Ring::new(3, Overflow::DropUntilStart);
-        assert_eq!(ring.push(Item(0, false)), Pushed::WaitsForStart);
+        ring.push(Item(0, false));
         for n in 1..4 {
             assert_eq!(ring.push(Item(n, n == 1)), Pushed::Queued);
         }
-        assert_eq!(ring.push(Item(4, false)), Pushed::WaitsForStart);
+        ring.push(Item(4, false));
         assert_eq!(ring.push(Item(5, true)), Pushed::Queued);
-        assert_eq!(ring.dropped(), 5);
+        assert_eq!(ring.dropped(), 4);
         assert_eq!(drain(&ring), [5]);
+    }
+
+    #[test]
+    fn only_a_reader_who_waits_asks_for_a_start() {
+        let ring = Ring::new(1, Overflow::DropUntilStart);
+        assert_eq!(ring.push(Item(0, false)), Pushed::Queued);
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(ring.poll_next(&mut cx).is_pending());
+        assert_eq!(ring.push(Item(1, false)), Pushed::WaitsForStart);
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! A participant's pictures and sound, in the codecs an output takes, through one bounded queue.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,10 +13,10 @@ use super::selection::{AudioMode, MediaSource, Plan, VideoMode, audio_plan, vide
 use super::transcode::{AudioTranscoder, VideoTranscoder};
 use crate::codec::{Codec, MediaKind};
 use crate::encode::{AudioOptions, VideoOptions};
-use crate::fanout::TrackStats;
+use crate::fanout::{Ring, TrackStats};
 use crate::frame::EncodedFrame;
 use crate::room::{Presence, RemoteParticipant, RemoteTrack, TrackSource};
-use crate::stream::EncodedStream;
+use crate::stream::{Current, EncodedStream};
 
 /// Items that wait for the output: some seconds of pictures and sound.
 const CAPACITY: usize = 256;
@@ -51,20 +50,28 @@ pub(super) struct Track {
     transcoded: AtomicBool,
     /// Frames lost as the encoder or the output was behind.
     dropped: AtomicU64,
+    /// Frames that could not be transcoded.
+    lost: AtomicU64,
     force_keyframe: AtomicBool,
-    stats: Mutex<HashMap<String, TrackStats>>,
+    seen: Mutex<Vec<RemoteTrack>>,
+    /// The MIME type of a track that cannot be read.
+    unreadable: Arc<Mutex<Option<String>>>,
+    source_keyframe: Arc<Current>,
 }
 
 impl Track {
-    fn new(presence: &Presence, source: TrackSource) -> Arc<Self> {
+    fn new(presence: &Presence, source: TrackSource, stream: &EncodedStream) -> Arc<Self> {
         Arc::new(Self {
             presence: presence.clone(),
             source,
             codec: Mutex::default(),
             transcoded: AtomicBool::new(false),
             dropped: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
             force_keyframe: AtomicBool::new(false),
-            stats: Mutex::default(),
+            seen: Mutex::default(),
+            unreadable: stream.unreadable(),
+            source_keyframe: stream.current(),
         })
     }
 
@@ -82,30 +89,44 @@ impl Track {
     }
 
     pub(super) fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
+        self.dropped.load(Ordering::Relaxed) + self.lost.load(Ordering::Relaxed)
     }
 
     /// Asks for a keyframe where one can be had: of our encoder or of the publisher.
     pub(super) fn request_keyframe(&self) {
         if self.treatment() == Treatment::Transcoded {
             self.force_keyframe.store(true, Ordering::Relaxed);
-        } else if let Some(track) = self.track() {
-            track.hub().request_keyframe();
+        } else {
+            self.source_keyframe.request_keyframe();
         }
     }
 
-    /// What was received so far, over all subscriptions. Also remembers it, as a track's figures
-    /// go with the track.
+    /// What was received so far, over all subscriptions.
     pub(super) fn stats(&self) -> TrackStats {
-        let mut stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(track) = self.track() {
-            stats.insert(track.sid().to_owned(), track.stats());
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(track) = self.track()
+            && !seen.iter().any(|one| Arc::ptr_eq(one.hub(), track.hub()))
+        {
+            seen.push(track);
         }
         let mut total = TrackStats::default();
-        for one in stats.values() {
-            report::add(&mut total, one);
+        for track in seen.iter() {
+            report::add(&mut total, &track.stats());
         }
         total
+    }
+
+    /// The MIME type of a track that was met and cannot be read.
+    pub(super) fn unreadable(&self) -> Option<String> {
+        self.unreadable
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Counts a frame that came and gave nothing to write.
+    fn drop_one(&self) {
+        self.lost.fetch_add(1, Ordering::Relaxed);
     }
 
     fn track(&self) -> Option<RemoteTrack> {
@@ -123,6 +144,7 @@ impl Track {
 pub(super) struct Feed {
     items: mpsc::Receiver<Item>,
     tasks: Vec<JoinHandle<()>>,
+    rings: Vec<Arc<Ring<EncodedFrame>>>,
     pub(super) video: Option<Arc<Track>>,
     pub(super) audio: Option<Arc<Track>>,
 }
@@ -133,11 +155,12 @@ impl Feed {
         let (sender, items) = mpsc::channel(CAPACITY);
         let mut tasks = Vec::new();
         let (mut video, mut audio) = (None, None);
-        let mut sources = Vec::new();
+        let (mut sources, mut rings) = (Vec::new(), Vec::new());
         if wanted.video != VideoMode::None {
             let source = wanted.source.video();
-            let track = video.insert(Track::new(presence, source));
             let stream = EncodedStream::from_presence(presence.clone(), source);
+            let track = video.insert(Track::new(presence, source, &stream));
+            rings.push(stream.ring());
             let worker = VideoWorker {
                 track: Arc::clone(track),
                 wanted: wanted.clone(),
@@ -149,8 +172,9 @@ impl Feed {
         }
         if wanted.audio != AudioMode::None {
             let source = wanted.source.audio(presence);
-            let track = audio.insert(Track::new(presence, source));
             let stream = EncodedStream::from_presence(presence.clone(), source);
+            let track = audio.insert(Track::new(presence, source, &stream));
+            rings.push(stream.ring());
             let worker = AudioWorker {
                 track: Arc::clone(track),
                 wanted: wanted.clone(),
@@ -164,6 +188,7 @@ impl Feed {
         Self {
             items,
             tasks,
+            rings,
             video,
             audio,
         }
@@ -174,11 +199,28 @@ impl Feed {
         self.items.recv().await
     }
 
+    /// Which of pictures and sound it gives.
+    pub(super) fn kinds(&self) -> Vec<MediaKind> {
+        let video = self.video.as_ref().map(|_| MediaKind::Video);
+        let audio = self.audio.as_ref().map(|_| MediaKind::Audio);
+        video.into_iter().chain(audio).collect()
+    }
+
+    /// Takes nothing more in. What is on its way still comes by [`next`](Self::next), then `None`.
+    pub(super) fn finish(&self) {
+        for ring in &self.rings {
+            ring.close();
+        }
+    }
+
     /// Whether the participant publishes a picture of the wanted source that is not muted.
     pub(super) fn expects_video(&self) -> bool {
         let Some(track) = &self.video else {
             return false;
         };
+        if track.unreadable().is_some() {
+            return false;
+        }
         let Some(participant) = track.presence.current() else {
             return false;
         };
@@ -289,14 +331,26 @@ impl VideoWorker {
                 Err(error) => return Some(cannot_transcode(&self.track, &error)),
             },
         };
-        let force = self.track.force_keyframe.swap(false, Ordering::Relaxed);
+        let force = self.track.force_keyframe.load(Ordering::Relaxed);
         match transcoder.transcode(frame, force) {
-            Ok(encoded) => encoded.map(Item::Frame),
-            Err(error) if error.is_passing() => {
-                tracing::warn!(%error, "a frame cannot be transcoded");
+            Ok(Some(encoded)) => {
+                if force {
+                    self.track.force_keyframe.store(false, Ordering::Relaxed);
+                }
+                Some(Item::Frame(encoded))
+            }
+            Ok(None) => {
+                self.track.drop_one();
                 None
             }
-            Err(error) => Some(cannot_transcode(&self.track, &error)),
+            Err(error) => {
+                tracing::warn!(%error, "a picture cannot be transcoded");
+                self.track.drop_one();
+                // The decoder starts anew with a keyframe, which the publisher may have no reason
+                // of its own to send.
+                self.track.source_keyframe.request_keyframe();
+                None
+            }
         }
     }
 }
@@ -361,11 +415,11 @@ impl AudioWorker {
         };
         match transcoder.transcode(packet, encoded) {
             Ok(()) => None,
-            Err(error) if error.is_passing() => {
+            Err(error) => {
                 tracing::warn!(%error, "a packet cannot be transcoded");
+                self.track.drop_one();
                 None
             }
-            Err(error) => Some(cannot_transcode(&self.track, &error)),
         }
     }
 }

@@ -44,7 +44,8 @@ impl Filler {
         let duration_us = opus::duration(&packet.data)
             .map_or(SILENCE_US, |samples| i64::from(samples) * 1000 / 48);
         let gap = packet.timestamp_us - self.next_us;
-        if gap <= -SILENCE_US {
+        // One that overlaps by less cuts the silence before it short.
+        if gap <= -SILENCE_US / 2 {
             self.late_packets += 1;
             return;
         }

@@ -5,6 +5,7 @@
 
 mod feed;
 mod gap;
+mod job;
 mod recorder;
 mod report;
 mod restreamer;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
 use super::feed::{Feed, Item, Track, Wanted};
+use super::job::{DRAIN, Job, Limit, PROGRESS_INTERVAL, Stop};
 use super::report::{RecordError, RecordingReport, TrackReport};
 use super::selection::{AudioMode, MediaSource, VideoMode};
 use super::writer::{FileWriter, Written};
@@ -75,21 +75,16 @@ impl RecorderBuilder {
             encoder: self.encoder,
         };
         let feed = Feed::start(&self.presence, &wanted);
-        let (stop, stopped) = watch::channel(false);
-        let (progress, latest) =
-            watch::channel(RecordingReport::empty(self.presence.identity(), &path));
-        let job = Job {
-            participant: self.presence.identity().to_owned(),
+        let progress = RecordingReport::empty(self.presence.identity(), &path);
+        let task = Task {
+            presence: self.presence,
             path,
-            duration_us: self.duration.map(|duration| duration.as_micros() as i64),
+            limit: Limit::new(self.duration, feed.kinds()),
             feed,
             writer,
-            progress,
         };
         Ok(Recorder {
-            stop,
-            progress: latest,
-            job: tokio::spawn(job.run(stopped)),
+            job: Job::start(progress, |stop, progress| task.run(stop, progress)),
         })
     }
 }
@@ -113,9 +108,7 @@ impl RecorderBuilder {
 /// ```
 #[derive(Debug)]
 pub struct Recorder {
-    stop: watch::Sender<bool>,
-    progress: watch::Receiver<RecordingReport>,
-    job: JoinHandle<Result<RecordingReport, RecordError>>,
+    job: Job<RecordingReport>,
 }
 
 impl Recorder {
@@ -143,7 +136,7 @@ impl Recorder {
 
     /// The report as it stands.
     pub fn progress(&self) -> RecordingReport {
-        self.progress.borrow().clone()
+        self.job.progress()
     }
 
     /// Whether the recording is over.
@@ -156,8 +149,7 @@ impl Recorder {
     /// # Errors
     /// What ended the recording before; what was written until then is playable.
     pub async fn stop(self) -> Result<RecordingReport, RecordError> {
-        self.stop.send_replace(true);
-        self.finished().await
+        self.job.stop().await
     }
 
     /// Waits until the recording ends by itself: the duration is reached, or the participant has
@@ -165,77 +157,88 @@ impl Recorder {
     ///
     /// # Errors
     /// What ended the recording; what was written until then is playable.
-    pub async fn finished(mut self) -> Result<RecordingReport, RecordError> {
-        match (&mut self.job).await {
-            Ok(result) => result,
-            // The task is never aborted, so this is a panic of its own: let it be seen.
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
-        }
+    pub async fn finished(self) -> Result<RecordingReport, RecordError> {
+        self.job.finished().await
     }
 }
 
 /// The recording's task.
-struct Job {
-    participant: String,
+struct Task {
+    presence: Presence,
     path: PathBuf,
-    duration_us: Option<i64>,
+    limit: Limit,
     feed: Feed,
     writer: FileWriter,
-    progress: watch::Sender<RecordingReport>,
 }
 
-/// How often progress is published.
-const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
-
-impl Job {
+impl Task {
     async fn run(
         mut self,
-        mut stopped: watch::Receiver<bool>,
+        mut stop: Stop,
+        progress: watch::Sender<RecordingReport>,
     ) -> Result<RecordingReport, RecordError> {
         let mut tick = tokio::time::interval(PROGRESS_INTERVAL);
-        let mut failure = None;
-        let ended_by = loop {
+        let ended = loop {
             let item = tokio::select! {
                 item = self.feed.next() => item,
                 _ = tick.tick() => {
-                    self.progress.send_replace(self.report("still recording"));
+                    progress.send_replace(self.report("still recording"));
+                    if self.limit.is_reached() {
+                        break Ok("the duration was reached".to_owned());
+                    }
                     continue;
                 }
-                true = stop_requested(&mut stopped) => break "stopped",
+                () = stop.requested() => break Ok("stopped".to_owned()),
             };
-            match item {
-                None => break "the participant left",
-                Some(Item::Failed(error)) => {
-                    failure = Some(error);
-                    break "an error";
-                }
-                Some(Item::Frame(frame)) => {
-                    if self.is_past_the_end(frame.timestamp_us) {
-                        break "the duration was reached";
-                    }
-                    let expected = self.feed.expects_video();
-                    if let Err(error) = self.writer.write(frame, expected).await {
-                        failure = Some(error.into());
-                        break "an error";
-                    }
-                }
+            let Some(item) = item else {
+                break Ok(self.presence.end_reason());
+            };
+            if let Err(error) = self.take(item).await {
+                break Err(error);
+            }
+            if self.limit.is_reached() {
+                break Ok("the duration was reached".to_owned());
             }
         };
+        let drained = match &ended {
+            Ok(_) => self.drain().await,
+            Err(_) => Ok(()),
+        };
         let finished = self.writer.finish().await;
-        let report = self.report(ended_by);
-        self.progress.send_replace(report.clone());
-        match (failure, finished) {
-            (Some(error), _) => Err(error),
-            (None, Err(error)) => Err(error.into()),
-            (None, Ok(())) => Ok(report),
-        }
+        let report = self.report(ended.as_deref().unwrap_or("an error"));
+        progress.send_replace(report.clone());
+        ended?;
+        drained?;
+        finished?;
+        Ok(report)
     }
 
-    fn is_past_the_end(&self, timestamp_us: i64) -> bool {
-        match (self.duration_us, self.writer.start_us()) {
-            (Some(duration), Some(start)) => timestamp_us - start >= duration,
-            _ => false,
+    async fn take(&mut self, item: Item) -> Result<(), RecordError> {
+        let frame = match item {
+            Item::Frame(frame) => frame,
+            Item::Failed(error) => return Err(error),
+        };
+        if !self.limit.takes(&frame, self.writer.start_us()) {
+            return Ok(());
         }
+        let expected = self.feed.expects_video();
+        self.writer.write(frame, expected).await?;
+        if std::mem::take(&mut self.writer.wants_keyframe)
+            && let Some(video) = &self.feed.video
+        {
+            video.request_keyframe();
+        }
+        Ok(())
+    }
+
+    /// Takes what is on its way through queues, decoders and encoders.
+    async fn drain(&mut self) -> Result<(), RecordError> {
+        self.feed.finish();
+        let deadline = tokio::time::Instant::now() + DRAIN;
+        while let Ok(Some(item)) = tokio::time::timeout_at(deadline, self.feed.next()).await {
+            self.take(item).await?;
+        }
+        Ok(())
     }
 
     fn report(&self, ended_by: &str) -> RecordingReport {
@@ -254,21 +257,13 @@ impl Job {
         }
         RecordingReport {
             duration_us: start.map_or(0, |start| self.writer.end_us() - start),
+            further_outputs: self.writer.further_paths().to_vec(),
             bytes: self.writer.bytes(),
             ended_by: ended_by.to_owned(),
             tracks,
-            ..RecordingReport::empty(&self.participant, &self.path)
+            ..RecordingReport::empty(self.presence.identity(), &self.path)
         }
     }
-}
-
-/// Completes with true when a stop is asked for.
-pub(super) async fn stop_requested(stopped: &mut watch::Receiver<bool>) -> bool {
-    // A recorder that was dropped asks for nothing any more.
-    if stopped.wait_for(|stopped| *stopped).await.is_err() {
-        std::future::pending::<()>().await;
-    }
-    true
 }
 
 /// The report's line of one track.
@@ -283,7 +278,7 @@ pub(super) fn track_report(
     TrackReport {
         participant: track.presence.identity().to_owned(),
         source: track.source,
-        codec: name(track.codec()),
+        codec: track.unreadable().unwrap_or_else(|| name(track.codec())),
         written_codec: name(written.codec),
         treatment: track.treatment(),
         width: stats.width,

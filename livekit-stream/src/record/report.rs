@@ -26,7 +26,8 @@ pub struct TrackReport {
     pub participant: String,
     /// Camera, microphone, screen.
     pub source: TrackSource,
-    /// The publisher's codec, such as `VP8`; empty if no frame came.
+    /// The publisher's codec, such as `VP8`; the MIME type of one that cannot be read; empty if
+    /// no frame came.
     pub codec: String,
     /// The codec written, such as `H.264`.
     pub written_codec: String,
@@ -65,6 +66,8 @@ pub struct RecordingReport {
     pub participant: String,
     /// The file, or the server without its stream key.
     pub output: PathBuf,
+    /// Files after the first: one is begun when pictures come to a recording of sound alone.
+    pub further_outputs: Vec<PathBuf>,
     /// From the first frame's time to the end of the last, in microseconds.
     pub duration_us: i64,
     /// Bytes written.
@@ -81,6 +84,7 @@ impl RecordingReport {
         Self {
             participant: participant.to_owned(),
             output: output.to_owned(),
+            further_outputs: Vec::new(),
             duration_us: 0,
             bytes: 0,
             ended_by: String::new(),

@@ -6,23 +6,19 @@ use std::time::Duration;
 use futures::stream::{FuturesUnordered, SelectAll, StreamExt};
 use serde::Serialize;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
 use super::feed::{Feed, Item, Wanted, is_video};
-use super::recorder::{stop_requested, track_report};
+use super::job::{DRAIN, Job, Limit, PROGRESS_INTERVAL, Stop};
+use super::recorder::track_report;
 use super::report::{RecordError, TrackReport};
 use super::selection::{AudioMode, MediaSource, VideoMode};
 use super::writer::Written;
 use crate::encode::{AudioOptions, VideoOptions};
-use crate::frame::EncodedFrame;
 use crate::mux::AudioTrack;
 use crate::output::OutputError;
 use crate::output::rtmp::{PublisherOptions, PublisherState, PublisherStats, RtmpPublisher};
 use crate::room::{Presence, RemoteParticipant, Room};
-use crate::rtmp::RtmpUrl;
-
-/// How often progress is published.
-const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
+use crate::rtmp::{RtmpUrl, UrlError};
 
 /// How one target of a restream ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -104,14 +100,15 @@ pub struct RestreamerBuilder {
     duration: Option<Duration>,
     encoder: VideoOptions,
     publisher: PublisherOptions,
-    targets: Vec<String>,
+    /// Parsed, as their text holds stream keys.
+    targets: Vec<Result<RtmpUrl, UrlError>>,
 }
 
 impl RestreamerBuilder {
     /// Adds a target, `rtmp://` or `rtmps://` with application and stream key. All get the same
     /// frames; one that fails does not disturb the others.
-    pub fn target(mut self, url: impl Into<String>) -> Self {
-        self.targets.push(url.into());
+    pub fn target(mut self, url: impl AsRef<str>) -> Self {
+        self.targets.push(RtmpUrl::from_str(url.as_ref()));
         self
     }
 
@@ -162,8 +159,8 @@ impl RestreamerBuilder {
         }
         self.publisher.audio_only |= self.video == VideoMode::None;
         let mut publishers = Vec::new();
-        for target in &self.targets {
-            let url = RtmpUrl::from_str(target).map_err(OutputError::from)?;
+        for target in self.targets {
+            let url = target.map_err(OutputError::from)?;
             let publisher = RtmpPublisher::new(url, self.publisher.clone())?;
             if self.audio != AudioMode::None {
                 let options = AudioOptions::default();
@@ -181,20 +178,18 @@ impl RestreamerBuilder {
             output: "an RTMP server".to_owned(),
             encoder: self.encoder,
         };
-        let job = Job {
-            feed: Feed::start(&self.presence, &wanted),
-            participant: self.presence.identity().to_owned(),
-            duration_us: self.duration.map(|duration| duration.as_micros() as i64),
+        let feed = Feed::start(&self.presence, &wanted);
+        let task = Task {
+            limit: Limit::new(self.duration, feed.kinds()),
+            feed,
+            presence: self.presence,
             publishers,
             video: Written::default(),
             audio: Written::default(),
         };
-        let (stop, stopped) = watch::channel(false);
-        let (progress, latest) = watch::channel(job.report("still streaming"));
+        let progress = task.report("still streaming");
         Ok(Restreamer {
-            stop,
-            progress: latest,
-            job: tokio::spawn(job.run(stopped, progress)),
+            job: Job::start(progress, |stop, progress| task.run(stop, progress)),
         })
     }
 }
@@ -220,9 +215,7 @@ impl RestreamerBuilder {
 /// ```
 #[derive(Debug)]
 pub struct Restreamer {
-    stop: watch::Sender<bool>,
-    progress: watch::Receiver<RestreamReport>,
-    job: JoinHandle<Result<RestreamReport, RecordError>>,
+    job: Job<RestreamReport>,
 }
 
 impl Restreamer {
@@ -252,7 +245,7 @@ impl Restreamer {
 
     /// The report as it stands.
     pub fn progress(&self) -> RestreamReport {
-        self.progress.borrow().clone()
+        self.job.progress()
     }
 
     /// Whether it is over.
@@ -265,8 +258,7 @@ impl Restreamer {
     /// # Errors
     /// What ended it before.
     pub async fn stop(self) -> Result<RestreamReport, RecordError> {
-        self.stop.send_replace(true);
-        self.finished().await
+        self.job.stop().await
     }
 
     /// Waits until it ends by itself: the duration is reached, the participant has left, or
@@ -274,39 +266,38 @@ impl Restreamer {
     ///
     /// # Errors
     /// What ended it.
-    pub async fn finished(mut self) -> Result<RestreamReport, RecordError> {
-        match (&mut self.job).await {
-            Ok(result) => result,
-            // The task is never aborted, so this is a panic of its own: let it be seen.
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
-        }
+    pub async fn finished(self) -> Result<RestreamReport, RecordError> {
+        self.job.finished().await
     }
 }
 
-struct Job {
-    participant: String,
-    duration_us: Option<i64>,
+struct Task {
+    presence: Presence,
+    limit: Limit,
     feed: Feed,
     publishers: Vec<RtmpPublisher>,
     video: Written,
     audio: Written,
 }
 
-impl Job {
+impl Task {
     async fn run(
         mut self,
-        mut stopped: watch::Receiver<bool>,
+        mut stop: Stop,
         progress: watch::Sender<RestreamReport>,
     ) -> Result<RestreamReport, RecordError> {
         let mut tick = tokio::time::interval(PROGRESS_INTERVAL);
         let mut keyframes = self.keyframe_requests();
-        let ended_by = loop {
+        let ended = loop {
             let item = tokio::select! {
                 item = self.feed.next() => item,
                 _ = tick.tick() => {
                     progress.send_replace(self.report("still streaming"));
                     if let Some(error) = self.all_failed() {
                         break Err(error);
+                    }
+                    if self.limit.is_reached() {
+                        break Ok("the duration was reached".to_owned());
                     }
                     continue;
                 }
@@ -316,18 +307,21 @@ impl Job {
                     }
                     continue;
                 }
-                true = stop_requested(&mut stopped) => break Ok("stopped"),
+                () = stop.requested() => break Ok("stopped".to_owned()),
             };
-            match item {
-                None => break Ok("the participant left"),
-                Some(Item::Failed(error)) => break Err(error),
-                Some(Item::Frame(frame)) => {
-                    if self.is_past_the_end(frame.timestamp_us) {
-                        break Ok("the duration was reached");
-                    }
-                    self.send(&frame);
-                }
+            let Some(item) = item else {
+                break Ok(self.presence.end_reason());
+            };
+            if let Err(error) = self.take(item) {
+                break Err(error);
             }
+            if self.limit.is_reached() {
+                break Ok("the duration was reached".to_owned());
+            }
+        };
+        let drained = match &ended {
+            Ok(_) => self.drain().await,
+            Err(_) => Ok(()),
         };
         self.publishers
             .iter()
@@ -335,9 +329,21 @@ impl Job {
             .collect::<FuturesUnordered<_>>()
             .count()
             .await;
-        let report = self.report(ended_by.as_ref().map_or("an error", |ended_by| *ended_by));
+        let report = self.report(ended.as_deref().unwrap_or("an error"));
         progress.send_replace(report.clone());
-        ended_by.map(|_| report)
+        ended?;
+        drained?;
+        Ok(report)
+    }
+
+    /// Takes what is on its way through queues, decoders and encoders.
+    async fn drain(&mut self) -> Result<(), RecordError> {
+        self.feed.finish();
+        let deadline = tokio::time::Instant::now() + DRAIN;
+        while let Ok(Some(item)) = tokio::time::timeout_at(deadline, self.feed.next()).await {
+            self.take(item)?;
+        }
+        Ok(())
     }
 
     fn keyframe_requests(&self) -> SelectAll<impl futures::Stream<Item = ()> + use<>> {
@@ -356,17 +362,25 @@ impl Job {
             .collect()
     }
 
-    fn send(&mut self, frame: &EncodedFrame) {
-        let written = if is_video(frame) {
+    fn take(&mut self, item: Item) -> Result<(), RecordError> {
+        let frame = match item {
+            Item::Frame(frame) => frame,
+            Item::Failed(error) => return Err(error),
+        };
+        if !self.limit.takes(&frame, self.start_us()) {
+            return Ok(());
+        }
+        let written = if is_video(&frame) {
             &mut self.video
         } else {
             &mut self.audio
         };
-        written.count(frame);
+        written.count(&frame);
         for publisher in &self.publishers {
             // A target that failed for good says so in the report; the others go on.
             let _ = publisher.send(frame.clone());
         }
+        Ok(())
     }
 
     fn all_failed(&self) -> Option<RecordError> {
@@ -387,13 +401,6 @@ impl Job {
         }
     }
 
-    fn is_past_the_end(&self, timestamp_us: i64) -> bool {
-        match (self.duration_us, self.start_us()) {
-            (Some(duration), Some(start)) => timestamp_us - start >= duration,
-            _ => false,
-        }
-    }
-
     fn report(&self, ended_by: &str) -> RestreamReport {
         let start = self.start_us();
         let end = self.video.end_us.max(self.audio.end_us);
@@ -409,7 +416,7 @@ impl Job {
             .as_ref()
             .map(|track| line(track, &self.audio));
         RestreamReport {
-            participant: self.participant.clone(),
+            participant: self.presence.identity().to_owned(),
             duration_us: start.map_or(0, |start| end - start),
             ended_by: ended_by.to_owned(),
             tracks: video.into_iter().chain(audio).collect(),

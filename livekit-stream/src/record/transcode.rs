@@ -3,7 +3,7 @@
 use crate::codec::Codec;
 use crate::decode::{self, AudioDecoder, DecodeError, VideoDecoder};
 use crate::encode::{self, AudioEncoder, AudioOptions, EncodeError, VideoEncoder, VideoOptions};
-use crate::frame::EncodedFrame;
+use crate::frame::{ConvertError, EncodedFrame, VideoSize};
 
 /// A frame could not be transcoded.
 #[derive(Debug, thiserror::Error)]
@@ -12,14 +12,12 @@ pub(super) enum TranscodeError {
     Decode(#[from] DecodeError),
     #[error(transparent)]
     Encode(#[from] EncodeError),
+    #[error(transparent)]
+    Scale(#[from] ConvertError),
 }
 
-impl TranscodeError {
-    /// Whether the next frame may do better: a frame was corrupt, not the set-up.
-    pub(super) fn is_passing(&self) -> bool {
-        matches!(self, Self::Decode(DecodeError::Corrupt { .. }))
-    }
-}
+/// The largest picture openh264 takes: this long, and this wide across.
+const LARGEST: (u32, u32) = (3840, 2160);
 
 /// One video track from any codec to H.264.
 pub(super) struct VideoTranscoder {
@@ -52,9 +50,12 @@ impl VideoTranscoder {
         frame: &EncodedFrame,
         force_keyframe: bool,
     ) -> Result<Option<EncodedFrame>, TranscodeError> {
-        let Some(picture) = self.decoder.decode(frame)? else {
+        let Some(mut picture) = self.decoder.decode(frame)? else {
             return Ok(None);
         };
+        if let Some(VideoSize { width, height }) = smaller(picture.size()) {
+            picture = picture.scale(width, height)?;
+        }
         let encoded = self
             .encoder
             .encode(&picture, frame.timestamp_us, force_keyframe)?;
@@ -64,6 +65,21 @@ impl VideoTranscoder {
             ..encoded
         }))
     }
+}
+
+/// The size in the same proportions that the encoder takes, if this one is too large.
+fn smaller(size: VideoSize) -> Option<VideoSize> {
+    let (long, across) = (size.width.max(size.height), size.width.min(size.height));
+    if long <= LARGEST.0 && across <= LARGEST.1 {
+        return None;
+    }
+    let factor =
+        (f64::from(LARGEST.0) / f64::from(long)).min(f64::from(LARGEST.1) / f64::from(across));
+    let even = |pixels: u32| ((f64::from(pixels) * factor) as u32 & !1).max(16);
+    Some(VideoSize {
+        width: even(size.width),
+        height: even(size.height),
+    })
 }
 
 /// One audio track from Opus to AAC.
@@ -96,5 +112,19 @@ impl AudioTranscoder {
     pub(super) fn flush(&mut self, out: &mut Vec<EncodedFrame>) -> Result<(), TranscodeError> {
         self.encoder.flush(out)?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_encoder_refuses_is_made_smaller() {
+        let size = |width, height| VideoSize { width, height };
+        assert_eq!(smaller(size(1280, 720)), None);
+        assert_eq!(smaller(size(2160, 3840)), None);
+        assert_eq!(smaller(size(5120, 1440)), Some(size(3840, 1080)));
+        assert_eq!(smaller(size(3840, 2400)), Some(size(3456, 2160)));
     }
 }

@@ -20,6 +20,9 @@ const FRAGMENT: Duration = Duration::from_millis(500);
 /// Sound that came for so long without pictures, where none are announced, is recorded alone.
 const AUDIO_ALONE_US: i64 = 2_000_000;
 
+/// Announced pictures that have not come for so long are not waited for any more.
+const LONGEST_WAIT_US: i64 = 10_000_000;
+
 /// The rate and channels of AAC written, those of [`AudioOptions`](crate::encode::AudioOptions).
 const AAC: (u32, u32) = (48_000, 2);
 
@@ -57,6 +60,7 @@ struct Open {
     video: Option<usize>,
     audio: Option<usize>,
     filler: Option<Filler>,
+    start_us: i64,
 }
 
 /// See the module.
@@ -66,11 +70,14 @@ struct Open {
 /// if none are announced; pictures that come after all begin a further file.
 pub(super) struct FileWriter {
     path: PathBuf,
-    parts: u32,
+    further_paths: Vec<PathBuf>,
     with_video: bool,
     with_audio: bool,
     aac: bool,
     waiting: VecDeque<EncodedFrame>,
+    first_sound_us: Option<i64>,
+    /// Whether a keyframe that came could not be used.
+    pub(super) wants_keyframe: bool,
     /// Created before there is something to write, so that a bad path is known at once.
     next_file: Option<SegmentFile>,
     open: Option<Open>,
@@ -88,11 +95,13 @@ impl FileWriter {
     ) -> Result<Self, OutputError> {
         Ok(Self {
             path: path.to_owned(),
-            parts: 0,
+            further_paths: Vec::new(),
             with_video: video != VideoMode::None,
             with_audio: audio != AudioMode::None,
             aac: audio == AudioMode::Aac,
             waiting: VecDeque::new(),
+            first_sound_us: None,
+            wants_keyframe: false,
             next_file: Some(SegmentFile::create(path).await?),
             open: None,
             closed_bytes: 0,
@@ -104,6 +113,11 @@ impl FileWriter {
 
     pub(super) fn bytes(&self) -> u64 {
         self.closed_bytes + self.open.as_ref().map_or(0, |open| open.file.len())
+    }
+
+    /// The files after the first.
+    pub(super) fn further_paths(&self) -> &[PathBuf] {
+        &self.further_paths
     }
 
     /// When the first frame written was taken.
@@ -138,16 +152,22 @@ impl FileWriter {
                 return Ok(());
             }
             let start_us = frame.timestamp_us;
+            if VideoTrack::from_keyframe(&frame).is_err() {
+                // Parameter sets that cannot be read: the next keyframe may have better ones.
+                self.video.dropped += 1;
+                self.wants_keyframe = true;
+                return Ok(());
+            }
             self.start(Some(&frame), start_us).await?;
             self.append(frame).await?;
             for sound in std::mem::take(&mut self.waiting) {
                 // What sounded before the first picture is left out, as is usual.
-                if sound.timestamp_us >= start_us {
-                    self.append(sound).await?;
-                }
+                self.append(sound).await?;
             }
             return Ok(());
         }
+        let first_us = *self.first_sound_us.get_or_insert(frame.timestamp_us);
+        let waited_us = frame.timestamp_us - first_us;
         self.waiting.push_back(frame);
         let span = match (self.waiting.front(), self.waiting.back()) {
             (Some(first), Some(last)) => last.timestamp_us - first.timestamp_us,
@@ -156,9 +176,10 @@ impl FileWriter {
         if span < AUDIO_ALONE_US && self.with_video {
             return Ok(());
         }
-        if self.with_video && video_expected {
+        if self.with_video && video_expected && waited_us < LONGEST_WAIT_US {
             // Still waiting for the first picture: only the newest sound may be needed.
             self.waiting.pop_front();
+            self.audio.dropped += 1;
             return Ok(());
         }
         let start_us = self.waiting.front().map_or(0, |first| first.timestamp_us);
@@ -207,11 +228,13 @@ impl FileWriter {
             ..Options::default()
         };
         let muxer = Muxer::new(tracks, options)?;
-        let mut file = match self.next_file.take() {
-            Some(file) => file,
-            None => SegmentFile::create(self.part_path()).await?,
+        let mut file = if let Some(file) = self.next_file.take() {
+            file
+        } else {
+            let path = self.part_path();
+            self.further_paths.push(path.clone());
+            SegmentFile::create(path).await?
         };
-        self.parts += 1;
         file.append(&muxer.init_segment()).await?;
         self.open = Some(Open {
             file,
@@ -219,21 +242,35 @@ impl FileWriter {
             video,
             audio,
             filler,
+            start_us,
         });
         Ok(())
     }
 
+    /// The path of a further file: numbered, and never one that is there.
     fn part_path(&self) -> PathBuf {
         let stem = self.path.file_stem().unwrap_or_default().to_string_lossy();
         let extension = self.path.extension().unwrap_or_default().to_string_lossy();
-        self.path
-            .with_file_name(format!("{stem}-{}.{extension}", self.parts + 1))
+        let numbered = |part: u32| {
+            self.path
+                .with_file_name(format!("{stem}-{part}.{extension}"))
+        };
+        let first = self.further_paths.len() as u32 + 2;
+        let mut free = (first..=u32::MAX)
+            .map(numbered)
+            .filter(|path| !path.exists());
+        free.next().unwrap_or_else(|| numbered(first))
     }
 
     async fn append(&mut self, frame: EncodedFrame) -> Result<(), OutputError> {
         let Some(open) = &mut self.open else {
             return Ok(());
         };
+        if !is_video(&frame) && frame.timestamp_us < open.start_us {
+            // What sounded before the first picture is left out, as is usual.
+            self.audio.dropped += 1;
+            return Ok(());
+        }
         let mut ready = Vec::new();
         let video_us = is_video(&frame).then_some(frame.timestamp_us);
         match (&mut open.filler, video_us) {

@@ -14,6 +14,7 @@ mod signal;
 mod token;
 mod track;
 pub(crate) mod transport;
+pub(crate) mod webrtc;
 
 use std::sync::Arc;
 
@@ -27,7 +28,8 @@ pub(crate) use presence::Presence;
 pub use publication::{RemoteTrackPublication, TrackSource};
 pub use token::{TokenOptions, mint_token};
 pub use track::{RemoteAudioTrack, RemoteTrack, RemoteVideoTrack};
-pub use transport::WebRtcTrack;
+pub use transport::{SenderReports, WebRtcTrack};
+pub use webrtc::WebRtcPeer;
 
 use session::{Command, Session, Shared};
 

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use livekit_protocol as proto;
 use tokio::sync::watch;
 
-use super::{RemoteTrack, RemoteTrackPublication, TrackSource};
+use super::{DisconnectReason, RemoteTrack, RemoteTrackPublication, TrackSource};
 use crate::rtp::ParticipantClock;
 
 /// What a participant is.
@@ -40,6 +40,7 @@ struct Inner {
     identity: String,
     clock: ParticipantClock,
     left: AtomicBool,
+    room_ended: OnceLock<DisconnectReason>,
     state: Mutex<State>,
     changed: watch::Sender<()>,
 }
@@ -65,6 +66,7 @@ impl RemoteParticipant {
                 identity,
                 clock,
                 left,
+                room_ended: OnceLock::new(),
                 state,
                 changed,
             }),
@@ -169,7 +171,17 @@ impl RemoteParticipant {
         self.lock().publications.remove(sid)
     }
 
-    pub(super) fn leave(&self) {
+    /// Why the room ended that it was in, if that is what ended its presence.
+    pub(super) fn room_ended(&self) -> Option<DisconnectReason> {
+        self.inner.room_ended.get().copied()
+    }
+
+    /// It has left, or the room has ended for the reason given.
+    pub(super) fn leave(&self, room_ended: Option<DisconnectReason>) {
+        if let Some(reason) = room_ended {
+            // The first reason stays.
+            let _ = self.inner.room_ended.set(reason);
+        }
         self.inner.left.store(true, Ordering::Release);
         self.notify();
     }

@@ -35,6 +35,18 @@ impl Presence {
         }
     }
 
+    /// Why there is nobody any more.
+    pub(crate) fn end_reason(&self) -> String {
+        let room = match self {
+            Self::Once(participant) => participant.room_ended(),
+            Self::Identity { room, .. } => room.ended(),
+        };
+        match room {
+            Some(reason) => format!("the room ended: {reason}"),
+            None => "the participant left".to_owned(),
+        }
+    }
+
     /// Waits for a joining other than `last`; `None` when there will be none any more.
     pub(crate) async fn next(&self, last: Option<&RemoteParticipant>) -> Option<RemoteParticipant> {
         let is_new = |found: &RemoteParticipant| last.is_none_or(|last| last.sid() != found.sid());
@@ -47,7 +59,7 @@ impl Presence {
                     if let Some(found) = room.participant(identity).filter(is_new) {
                         return Some(found);
                     }
-                    if room.is_closed() || changed.changed().await.is_err() {
+                    if room.ended().is_some() || changed.changed().await.is_err() {
                         return None;
                     }
                 }

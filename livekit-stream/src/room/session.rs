@@ -2,8 +2,7 @@
 //! participants up to date and starts a receiving task for every track.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 use livekit_protocol as proto;
@@ -43,7 +42,7 @@ pub(crate) struct Shared {
     identity: String,
     clock: RoomClock,
     state: Mutex<RoomState>,
-    closed: AtomicBool,
+    ended: OnceLock<DisconnectReason>,
     changed: watch::Sender<()>,
 }
 
@@ -76,9 +75,9 @@ impl Shared {
         self.clock.time_us(Instant::now())
     }
 
-    /// Whether the room has been left.
-    pub(super) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Acquire)
+    /// Why the room was left, once it has been.
+    pub(super) fn ended(&self) -> Option<DisconnectReason> {
+        self.ended.get().copied()
     }
 
     /// Changes whenever somebody joins, and when the room is left.
@@ -155,7 +154,7 @@ impl Session {
                 info,
                 participants: BTreeMap::new(),
             }),
-            closed: AtomicBool::new(false),
+            ended: OnceLock::new(),
             changed: watch::channel(()).0,
         });
         let (commands, received_commands) = mpsc::channel(COMMAND_CAPACITY);
@@ -243,9 +242,10 @@ impl Session {
         for sid in tracks {
             self.media_ended(&sid);
         }
-        self.shared.closed.store(true, Ordering::Release);
+        // The first reason stays, and this is the only place that gives one.
+        let _ = self.shared.ended.set(reason);
         for participant in self.shared.participants() {
-            participant.leave();
+            participant.leave(Some(reason));
         }
         self.shared.changed.send_replace(());
         self.subscriber.close().await;
@@ -458,7 +458,7 @@ impl Session {
             .lock()
             .participants
             .remove(participant.identity());
-        participant.leave();
+        participant.leave(None);
         self.emit(RoomEvent::ParticipantDisconnected(participant.clone()));
     }
 

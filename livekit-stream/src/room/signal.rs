@@ -126,8 +126,10 @@ fn check_url(url: &str) -> Result<String, ConnectError> {
 }
 
 fn explain(error: SignalError, host: String, token: &str, timeout: Duration) -> ConnectError {
+    // Servers repeat the token they refuse.
+    let told = |text: String| text.replace(token, "***").trim().to_owned();
     let refused = |status: u16, text: String| {
-        let reason = text.trim().to_owned();
+        let reason = told(text);
         if matches!(status, 401 | 403) {
             token::why_refused(token, SystemTime::now()).unwrap_or(ConnectError::Unauthorized {
                 host: host.clone(),
@@ -141,7 +143,10 @@ fn explain(error: SignalError, host: String, token: &str, timeout: Duration) -> 
         }
     };
     match error {
-        SignalError::UrlParse(reason) => ConnectError::InvalidUrl { url: host, reason },
+        SignalError::UrlParse(reason) => ConnectError::InvalidUrl {
+            url: host,
+            reason: told(reason),
+        },
         SignalError::TokenFormat => ConnectError::MalformedToken {
             reason: "it has invalid characters",
         },
@@ -153,10 +158,13 @@ fn explain(error: SignalError, host: String, token: &str, timeout: Duration) -> 
             host,
             after: timeout,
         },
-        SignalError::Connection(reason) => ConnectError::Unreachable { host, reason },
+        SignalError::Connection(reason) => ConnectError::Unreachable {
+            host,
+            reason: told(reason),
+        },
         other => ConnectError::Refused {
             host,
-            reason: other.to_string(),
+            reason: told(other.to_string()),
         },
     }
 }

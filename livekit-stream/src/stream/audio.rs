@@ -2,15 +2,15 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use futures::Stream;
-use tokio::task::JoinHandle;
 
+use super::decoded::{Decoded, Output};
 use super::{FrameSource, StreamError};
 use crate::codec::{Codec, MediaKind};
 use crate::decode::{self, AudioDecoder};
-use crate::fanout::{Overflow, Ring, TrackHub};
+use crate::fanout::Ring;
 use crate::frame::{AudioFrame, EncodedFrame, Resampler};
 use crate::room::{RemoteParticipant, TrackSource, WebRtcTrack};
 
@@ -23,8 +23,6 @@ const DECODER_RATE: u32 = 48_000;
 /// A gap up to this long is filled by the decoder's concealment; a longer one is silence that
 /// the sender did not send, and shows in the timestamps alone.
 const LONGEST_CONCEALMENT_US: i64 = 200_000;
-
-type Output = Ring<Result<AudioFrame, StreamError>>;
 
 /// How an [`AudioStream`] is made.
 #[derive(Debug)]
@@ -58,49 +56,21 @@ impl AudioStreamBuilder {
 
     /// Starts the stream. Has to be called within a tokio runtime.
     pub fn build(self) -> AudioStream {
-        let input = TrackHub::ring(MediaKind::Audio, CAPACITY);
-        let output: Arc<Output> = Arc::new(Ring::new(self.capacity, Overflow::DropOldest));
-        let errors = Arc::clone(&output);
-        let follow = self
-            .source
-            .follow(MediaKind::Audio, Arc::clone(&input), move |hub| {
-                errors.push(Err(unfit(hub)));
-            });
-        let worker = Worker {
-            output: Arc::clone(&output),
-            sample_rate: self.sample_rate,
-            num_channels: self.num_channels,
-            decoder: None,
-            resampler: None,
-            expected_us: None,
+        let decode = |input, output, _| {
+            let worker = Worker {
+                output,
+                sample_rate: self.sample_rate,
+                num_channels: self.num_channels,
+                decoder: None,
+                resampler: None,
+                expected_us: None,
+            };
+            worker.run(input)
         };
-        let tasks = [
-            tokio::spawn(follow),
-            tokio::spawn(worker.run(Arc::clone(&input))),
-        ];
+        let kind = MediaKind::Audio;
         AudioStream {
-            input,
-            output,
-            tasks,
-            errors: 0,
-            last_error: None,
+            decoded: Decoded::start(self.source, kind, CAPACITY, self.capacity, decode),
         }
-    }
-}
-
-/// What keeps an audio stream from reading a track.
-fn unfit(hub: &TrackHub) -> StreamError {
-    let track = hub.id().to_owned();
-    match hub.codec() {
-        Some(codec) => StreamError::WrongKind {
-            wanted: "audio",
-            codec,
-            track,
-        },
-        None => StreamError::UnsupportedCodec {
-            mime: hub.mime().to_owned(),
-            track,
-        },
     }
 }
 
@@ -112,11 +82,7 @@ fn unfit(hub: &TrackHub) -> StreamError {
 /// (DTX) shows as a jump of `timestamp_us`.
 #[derive(Debug)]
 pub struct AudioStream {
-    input: Arc<Ring<EncodedFrame>>,
-    output: Arc<Output>,
-    tasks: [JoinHandle<()>; 2],
-    errors: u64,
-    last_error: Option<StreamError>,
+    decoded: Decoded<AudioFrame>,
 }
 
 impl AudioStream {
@@ -154,33 +120,27 @@ impl AudioStream {
 
     /// Frames that were dropped as the reader, or the decoder, was behind.
     pub fn dropped_frames(&self) -> u64 {
-        self.input.dropped() + self.output.dropped()
+        self.decoded.dropped()
     }
 
     /// Errors met so far.
     pub fn errors(&self) -> u64 {
-        self.errors
+        self.decoded.errors()
     }
 
     /// The last error met.
     pub fn last_error(&self) -> Option<&StreamError> {
-        self.last_error.as_ref()
+        self.decoded.last_error()
     }
 
     /// The same stream with its errors as items.
     pub fn results(self) -> impl Stream<Item = Result<AudioFrame, StreamError>> + Send + Unpin {
-        futures::stream::poll_fn(move |cx| self.output.poll_next(cx))
+        self.decoded.results()
     }
 
     /// Stops decoding and reading the track. Frames not yet read are dropped.
-    pub async fn close(mut self) {
-        self.input.close();
-        self.output.close();
-        for task in &mut self.tasks {
-            task.abort();
-            // It ends as aborted, or had ended before.
-            let _ = task.await;
-        }
+    pub async fn close(self) {
+        self.decoded.close().await;
     }
 }
 
@@ -188,34 +148,14 @@ impl Stream for AudioStream {
     type Item = AudioFrame;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<AudioFrame>> {
-        loop {
-            match ready!(self.output.poll_next(cx)) {
-                Some(Ok(frame)) => return Poll::Ready(Some(frame)),
-                Some(Err(error)) => {
-                    tracing::warn!(%error, "audio stream");
-                    self.errors += 1;
-                    self.last_error = Some(error);
-                }
-                None => return Poll::Ready(None),
-            }
-        }
-    }
-}
-
-impl Drop for AudioStream {
-    fn drop(&mut self) {
-        self.input.close();
-        self.output.close();
-        for task in &self.tasks {
-            task.abort();
-        }
+        self.decoded.poll_next(cx)
     }
 }
 
 /// The task that decodes and resamples. Opus decodes in some tens of microseconds, so it runs
 /// where it is.
 struct Worker {
-    output: Arc<Output>,
+    output: Arc<Output<AudioFrame>>,
     sample_rate: u32,
     num_channels: u32,
     decoder: Option<(Codec, Box<dyn AudioDecoder>)>,

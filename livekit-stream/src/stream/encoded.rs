@@ -1,13 +1,14 @@
 //! Encoded frames as a stream.
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use futures::Stream;
 use tokio::task::JoinHandle;
 
 use super::FrameSource;
+use super::source::Current;
 use crate::codec::MediaKind;
 use crate::fanout::{Ring, TrackHub};
 use crate::frame::EncodedFrame;
@@ -27,6 +28,8 @@ const CAPACITY: usize = 300;
 pub struct EncodedStream {
     ring: Arc<Ring<EncodedFrame>>,
     task: JoinHandle<()>,
+    current: Arc<Current>,
+    unreadable: Arc<Mutex<Option<String>>>,
 }
 
 /// [`EncodedStream`] of a video track.
@@ -63,14 +66,42 @@ impl EncodedStream {
     pub fn with_capacity(source: impl Into<FrameSource>, kind: MediaKind, capacity: usize) -> Self {
         let ring = TrackHub::ring(kind, capacity);
         let source = source.into();
-        let task = tokio::spawn(source.follow(kind, Arc::clone(&ring), |hub| {
+        let current = Arc::new(Current::default());
+        let unreadable = Arc::new(Mutex::new(None));
+        let met = Arc::clone(&unreadable);
+        let task = source.follow(kind, Arc::clone(&ring), Arc::clone(&current), move |hub| {
             tracing::error!(
                 track = hub.id(),
                 mime = hub.mime(),
                 "cannot read this track"
             );
-        }));
-        Self { ring, task }
+            *met.lock().unwrap_or_else(PoisonError::into_inner) = Some(hub.mime().to_owned());
+        });
+        Self {
+            ring,
+            task: tokio::spawn(task),
+            current,
+            unreadable,
+        }
+    }
+
+    /// Asks the publisher for a keyframe. Not needed after loss on the network.
+    pub fn request_keyframe(&self) {
+        self.current.request_keyframe();
+    }
+
+    /// The MIME type of a track that was met and is of no codec this crate reads.
+    pub(crate) fn unreadable(&self) -> Arc<Mutex<Option<String>>> {
+        Arc::clone(&self.unreadable)
+    }
+
+    pub(crate) fn current(&self) -> Arc<Current> {
+        Arc::clone(&self.current)
+    }
+
+    /// What a job closes to end the stream after what is queued.
+    pub(crate) fn ring(&self) -> Arc<Ring<EncodedFrame>> {
+        Arc::clone(&self.ring)
     }
 
     /// Frames lost since the reader was behind.

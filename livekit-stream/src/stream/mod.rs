@@ -4,6 +4,7 @@
 //! there and nowhere else. Depends on [`crate::room`], [`crate::decode`] and [`crate::frame`].
 
 mod audio;
+mod decoded;
 mod encoded;
 mod error;
 mod source;
@@ -12,5 +13,6 @@ mod video;
 pub use audio::{AudioStream, AudioStreamBuilder};
 pub use encoded::{EncodedStream, EncodedVideoStream};
 pub use error::StreamError;
+pub(crate) use source::Current;
 pub use source::FrameSource;
 pub use video::{VideoStream, VideoStreamBuilder};

@@ -1,7 +1,7 @@
 //! Where a stream's frames come from: one track, or whatever track a participant's source has.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Instant;
 
 use tokio::sync::{oneshot, watch};
@@ -11,9 +11,31 @@ use crate::fanout::{Ring, TrackHub};
 use crate::frame::EncodedFrame;
 use crate::room::{
     Presence, RemoteAudioTrack, RemoteParticipant, RemoteTrack, RemoteVideoTrack, TrackSource,
-    WebRtcTrack, transport,
+    WebRtcTrack, transport, webrtc,
 };
 use crate::rtp::RoomClock;
+
+/// The track that a stream reads at the moment, for those who need a keyframe of it.
+#[derive(Debug, Default)]
+pub(crate) struct Current(Mutex<Weak<TrackHub>>);
+
+impl Current {
+    fn set(&self, hub: &Arc<TrackHub>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(hub);
+    }
+
+    /// Asks the track's publisher for a keyframe.
+    pub(crate) fn request_keyframe(&self) {
+        let hub = self
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .upgrade();
+        if let Some(hub) = hub {
+            hub.request_keyframe();
+        }
+    }
+}
 
 /// Where a stream's frames come from.
 pub struct FrameSource(Kind);
@@ -157,10 +179,12 @@ impl FrameSource {
         mut self,
         kind: MediaKind,
         ring: Arc<Ring<EncodedFrame>>,
+        current: Arc<Current>,
         mut unfit: impl FnMut(&TrackHub) + Send,
     ) {
         while let Some(hub) = self.next().await {
             if hub.kind() == kind && hub.codec().is_some() {
+                current.set(&hub);
                 hub.attach(&ring);
                 hub.ended().await;
             } else {
@@ -177,18 +201,8 @@ async fn start(
     orientation_id: Option<u8>,
     stop: oneshot::Receiver<()>,
 ) -> Arc<TrackHub> {
-    let kind = transport::media_kind(&track).await;
-    let mime = transport::codec_mime(&track).await.unwrap_or_default();
-    let hub = TrackHub::new(track.track_id().await, mime, kind);
-    let rate = hub.codec().map_or(90_000, crate::codec::Codec::clock_rate);
-    let clock = RoomClock::new(Instant::now()).participant().track(rate);
-    let source = transport::Source {
-        track,
-        clock,
-        hub: Arc::clone(&hub),
-        orientation_id,
-        stop,
-    };
+    let clock = RoomClock::new(Instant::now()).participant();
+    let (hub, source) = webrtc::prepare(track, &clock, orientation_id, stop).await;
     tokio::spawn(transport::receive(source));
     hub
 }

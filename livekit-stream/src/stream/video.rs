@@ -2,15 +2,16 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use futures::Stream;
-use tokio::task::JoinHandle;
 
+use super::decoded::{Decoded, Output};
+use super::source::Current;
 use super::{FrameSource, StreamError};
 use crate::codec::{Codec, MediaKind};
 use crate::decode::{self, VideoDecoder};
-use crate::fanout::{Overflow, Ring, TrackHub};
+use crate::fanout::Ring;
 use crate::frame::{EncodedFrame, VideoFormat, VideoFrameEvent};
 use crate::room::{RemoteParticipant, TrackSource, WebRtcTrack};
 
@@ -19,8 +20,6 @@ const CAPACITY: usize = 8;
 
 /// Encoded frames kept for a decoder that is behind: four seconds at 30 a second.
 const ENCODED_CAPACITY: usize = 120;
-
-type Output = Ring<Result<VideoFrameEvent, StreamError>>;
 
 /// How a [`VideoStream`] is made.
 #[derive(Debug)]
@@ -55,47 +54,20 @@ impl VideoStreamBuilder {
 
     /// Starts the stream. Has to be called within a tokio runtime.
     pub fn build(self) -> VideoStream {
-        let input = TrackHub::ring(MediaKind::Video, ENCODED_CAPACITY);
-        let output: Arc<Output> = Arc::new(Ring::new(self.capacity, Overflow::DropOldest));
-        let errors = Arc::clone(&output);
-        let follow = self
-            .source
-            .follow(MediaKind::Video, Arc::clone(&input), move |hub| {
-                errors.push(Err(unfit(hub)));
-            });
-        let worker = Worker {
-            output: Arc::clone(&output),
-            format: self.format,
-            normalize_stride: self.normalize_stride,
-            decoder: None,
+        let decode = |input, output, current| {
+            let worker = Worker {
+                output,
+                current,
+                format: self.format,
+                normalize_stride: self.normalize_stride,
+                decoder: None,
+            };
+            worker.run(input)
         };
-        let tasks = [
-            tokio::spawn(follow),
-            tokio::spawn(worker.run(Arc::clone(&input))),
-        ];
+        let kind = MediaKind::Video;
         VideoStream {
-            input,
-            output,
-            tasks,
-            errors: 0,
-            last_error: None,
+            decoded: Decoded::start(self.source, kind, ENCODED_CAPACITY, self.capacity, decode),
         }
-    }
-}
-
-/// What keeps a video stream from reading a track.
-fn unfit(hub: &TrackHub) -> StreamError {
-    let track = hub.id().to_owned();
-    match hub.codec() {
-        Some(codec) => StreamError::WrongKind {
-            wanted: "video",
-            codec,
-            track,
-        },
-        None => StreamError::UnsupportedCodec {
-            mime: hub.mime().to_owned(),
-            track,
-        },
     }
 }
 
@@ -109,11 +81,7 @@ fn unfit(hub: &TrackHub) -> StreamError {
 /// Decoding runs on tokio's blocking threads; neither the reception nor the caller waits for it.
 #[derive(Debug)]
 pub struct VideoStream {
-    input: Arc<Ring<EncodedFrame>>,
-    output: Arc<Output>,
-    tasks: [JoinHandle<()>; 2],
-    errors: u64,
-    last_error: Option<StreamError>,
+    decoded: Decoded<VideoFrameEvent>,
 }
 
 impl VideoStream {
@@ -151,35 +119,29 @@ impl VideoStream {
 
     /// Pictures that were dropped as the reader, or the decoder, was behind.
     pub fn dropped_frames(&self) -> u64 {
-        self.input.dropped() + self.output.dropped()
+        self.decoded.dropped()
     }
 
     /// Errors met so far.
     pub fn errors(&self) -> u64 {
-        self.errors
+        self.decoded.errors()
     }
 
     /// The last error met.
     pub fn last_error(&self) -> Option<&StreamError> {
-        self.last_error.as_ref()
+        self.decoded.last_error()
     }
 
     /// The same stream with its errors as items.
     pub fn results(
         self,
     ) -> impl Stream<Item = Result<VideoFrameEvent, StreamError>> + Send + Unpin {
-        futures::stream::poll_fn(move |cx| self.output.poll_next(cx))
+        self.decoded.results()
     }
 
     /// Stops decoding and reading the track. Pictures not yet read are dropped.
-    pub async fn close(mut self) {
-        self.input.close();
-        self.output.close();
-        for task in &mut self.tasks {
-            task.abort();
-            // It ends as aborted, or had ended before.
-            let _ = task.await;
-        }
+    pub async fn close(self) {
+        self.decoded.close().await;
     }
 }
 
@@ -187,33 +149,14 @@ impl Stream for VideoStream {
     type Item = VideoFrameEvent;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<VideoFrameEvent>> {
-        loop {
-            match ready!(self.output.poll_next(cx)) {
-                Some(Ok(event)) => return Poll::Ready(Some(event)),
-                Some(Err(error)) => {
-                    tracing::warn!(%error, "video stream");
-                    self.errors += 1;
-                    self.last_error = Some(error);
-                }
-                None => return Poll::Ready(None),
-            }
-        }
-    }
-}
-
-impl Drop for VideoStream {
-    fn drop(&mut self) {
-        self.input.close();
-        self.output.close();
-        for task in &self.tasks {
-            task.abort();
-        }
+        self.decoded.poll_next(cx)
     }
 }
 
 /// The task that decodes and converts.
 struct Worker {
-    output: Arc<Output>,
+    output: Arc<Output<VideoFrameEvent>>,
+    current: Arc<Current>,
     format: Option<VideoFormat>,
     normalize_stride: bool,
     decoder: Option<(Codec, Box<dyn VideoDecoder>)>,
@@ -221,6 +164,7 @@ struct Worker {
 
 impl Worker {
     async fn run(mut self, input: Arc<Ring<EncodedFrame>>) {
+        let output = Arc::clone(&self.output);
         while let Some(frame) = input.next().await {
             // A decoder takes milliseconds, too long for a thread that others need.
             let decoded = tokio::task::spawn_blocking(move || {
@@ -228,15 +172,21 @@ impl Worker {
                 (self, event)
             });
             let Ok((worker, event)) = decoded.await else {
-                input.close();
-                return;
+                // The decoder panicked, which has been printed: end rather than hang.
+                break;
             };
             self = worker;
+            if event.is_err() {
+                // The decoder shows nothing until it can start anew, and the publisher may have
+                // no reason of its own to let it.
+                self.current.request_keyframe();
+            }
             if let Some(event) = event.transpose() {
-                self.output.push(event);
+                output.push(event);
             }
         }
-        self.output.close();
+        input.close();
+        output.close();
     }
 
     fn decode(&mut self, frame: &EncodedFrame) -> Result<Option<VideoFrameEvent>, StreamError> {

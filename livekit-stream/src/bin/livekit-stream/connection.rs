@@ -19,10 +19,20 @@ pub(crate) struct Connection {
     #[arg(long, env = "LIVEKIT_TOKEN", hide_env_values = true)]
     token: Option<String>,
     /// API key, to make a token with
-    #[arg(long, env = "LIVEKIT_API_KEY", hide_env_values = true, value_name = "KEY")]
+    #[arg(
+        long,
+        env = "LIVEKIT_API_KEY",
+        hide_env_values = true,
+        value_name = "KEY"
+    )]
     api_key: Option<String>,
     /// API secret that goes with the key
-    #[arg(long, env = "LIVEKIT_API_SECRET", hide_env_values = true, value_name = "SECRET")]
+    #[arg(
+        long,
+        env = "LIVEKIT_API_SECRET",
+        hide_env_values = true,
+        value_name = "SECRET"
+    )]
     api_secret: Option<String>,
     /// Identity in the room, hidden from the others [default: recorder-RANDOM]
     #[arg(long)]
@@ -40,11 +50,17 @@ impl Connection {
     pub(crate) fn access(&self) -> Result<Access, Failure> {
         let url = given(self.url.as_ref())
             .ok_or_else(|| Failure::usage("no server: give --url or set LIVEKIT_URL"))?;
-        Ok(Access { url: url.to_owned(), token: self.token()? })
+        Ok(Access {
+            url: url.to_owned(),
+            token: self.token()?,
+        })
     }
 
     fn token(&self) -> Result<String, Failure> {
-        let (key, secret) = (given(self.api_key.as_ref()), given(self.api_secret.as_ref()));
+        let (key, secret) = (
+            given(self.api_key.as_ref()),
+            given(self.api_secret.as_ref()),
+        );
         match (given(self.token.as_ref()), key, secret) {
             (Some(token), ..) => {
                 self.check(token)?;
@@ -88,8 +104,10 @@ impl Connection {
     fn mint(&self, key: &str, secret: &str) -> Result<String, Failure> {
         let room = given(self.room.as_ref())
             .ok_or_else(|| Failure::usage("no room: give --room (an API key does not name one)"))?;
-        let identity = given(self.identity.as_ref())
-            .map_or_else(|| format!("recorder-{:08x}", rand::random::<u32>()), str::to_owned);
+        let identity = given(self.identity.as_ref()).map_or_else(
+            || format!("recorder-{:08x}", rand::random::<u32>()),
+            str::to_owned,
+        );
         mint_token(key, secret, room, &identity, &TokenOptions::default())
             .map_err(|error| Failure::usage(causes(&error)))
     }

@@ -15,7 +15,8 @@ const PLAIN_INTERVAL: Duration = Duration::from_secs(5);
 /// The live lines; none but on a terminal.
 fn bars() -> Option<&'static MultiProgress> {
     static BARS: OnceLock<Option<MultiProgress>> = OnceLock::new();
-    BARS.get_or_init(|| io::stderr().is_terminal().then(MultiProgress::new)).as_ref()
+    BARS.get_or_init(|| io::stderr().is_terminal().then(MultiProgress::new))
+        .as_ref()
 }
 
 /// Writes a line, above those that live.
@@ -70,8 +71,16 @@ pub(crate) struct Display {
 
 impl Display {
     pub(crate) fn new(now: Instant) -> Self {
-        let interval = if bars().is_some() { LIVE_INTERVAL } else { PLAIN_INTERVAL };
-        Self { lines: HashMap::new(), next: now + interval, interval }
+        let interval = if bars().is_some() {
+            LIVE_INTERVAL
+        } else {
+            PLAIN_INTERVAL
+        };
+        Self {
+            lines: HashMap::new(),
+            next: now + interval,
+            interval,
+        }
     }
 
     /// Whether it is time to show something new.

@@ -18,12 +18,12 @@ pub(crate) struct Failure {
 impl Failure {
     /// The command line asks for what cannot be.
     pub(crate) fn usage(text: impl Into<String>) -> Self {
-        Self::new(text.into(), USAGE)
+        Self::new(&text.into(), USAGE)
     }
 
     /// Something failed.
     pub(crate) fn failed(text: impl Into<String>) -> Self {
-        Self::new(text.into(), FAILED)
+        Self::new(&text.into(), FAILED)
     }
 
     /// An error with its causes, after what was attempted.
@@ -31,7 +31,7 @@ impl Failure {
         Self::failed(format!("{attempt}: {}", causes(error)))
     }
 
-    fn new(text: String, exit_code: u8) -> Self {
+    fn new(text: &str, exit_code: u8) -> Self {
         // Servers' answers may have several lines.
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
         Self { text, exit_code }
@@ -77,9 +77,15 @@ mod tests {
     #[test]
     fn causes_are_told_once() {
         let inner = || std::io::Error::other("no space");
-        let silent = Chain { outer: "cannot write", inner: inner() };
+        let silent = Chain {
+            outer: "cannot write",
+            inner: inner(),
+        };
         assert_eq!(causes(&silent), "cannot write: no space");
-        let telling = Chain { outer: "cannot write: no space", inner: inner() };
+        let telling = Chain {
+            outer: "cannot write: no space",
+            inner: inner(),
+        };
         assert_eq!(causes(&telling), "cannot write: no space");
     }
 

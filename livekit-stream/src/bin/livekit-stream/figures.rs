@@ -23,10 +23,18 @@ impl Figures {
     pub(crate) fn track(&mut self, track: &TrackReport, now: Instant) -> (String, String) {
         let name = format!("{} {}", track.participant, track.source);
         if track.frames == 0 {
-            let state = if track.codec.is_empty() { "nothing came yet" } else { "no keyframe yet" };
+            let state = if track.codec.is_empty() {
+                "nothing came yet"
+            } else {
+                "no keyframe yet"
+            };
             return (name, state.to_owned());
         }
-        let sample = Sample { at: now, frames: track.frames, bytes: track.bytes };
+        let sample = Sample {
+            at: now,
+            frames: track.frames,
+            bytes: track.bytes,
+        };
         let last = self.last.insert(name.clone(), sample);
         let rates = last.map_or_else(String::new, |last| rates(&last, track, now));
         let treatment = match track.treatment {
@@ -65,13 +73,23 @@ pub(crate) fn target(target: &TargetReport) -> (String, String) {
 }
 
 fn rates(last: &Sample, track: &TrackReport, now: Instant) -> String {
-    let seconds = now.saturating_duration_since(last.at).as_secs_f64().max(0.001);
+    let seconds = now
+        .saturating_duration_since(last.at)
+        .as_secs_f64()
+        .max(0.001);
     let bits = track.bytes.saturating_sub(last.bytes) as f64 * 8.0 / seconds;
     let frames = track.frames.saturating_sub(last.frames) as f64 / seconds;
-    let bits =
-        if bits < 1e6 { format!("{:.0} kb/s", bits / 1e3) } else { format!("{:.2} Mb/s", bits / 1e6) };
+    let bits = if bits < 1e6 {
+        format!("{:.0} kb/s", bits / 1e3)
+    } else {
+        format!("{:.2} Mb/s", bits / 1e6)
+    };
     // Packets of sound are no frames to a reader, and their rate says nothing.
-    if track.width == 0 { format!(", {bits}") } else { format!(", {bits}, {frames:.1} fps") }
+    if track.width == 0 {
+        format!(", {bits}")
+    } else {
+        format!(", {bits}, {frames:.1} fps")
+    }
 }
 
 /// Microseconds as seconds.

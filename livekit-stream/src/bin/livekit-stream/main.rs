@@ -1,6 +1,7 @@
 //! The `livekit-stream` command line program: one file a subcommand, and what they share.
 
 mod connection;
+mod demo;
 mod display;
 mod failure;
 mod figures;
@@ -16,7 +17,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
 use tracing_subscriber::EnvFilter;
 
 use failure::Failure;
@@ -36,6 +37,7 @@ struct Cli {
 enum Command {
     Record(record::Args),
     Restream(restream::Args),
+    Demo(demo::Args),
 }
 
 /// How long threads that still work may hold up the end of the program.
@@ -54,20 +56,24 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> Result<(), Failure> {
-    // Media come in packets of a millisecond's work at most: one thread that sleeps and wakes
-    // costs less than several that wake each other. Encoders have threads of their own.
-    let runtime = Builder::new_current_thread().enable_all().build();
+    let mut builder = match command {
+        // It publishes too, which takes more than one thread.
+        Command::Demo(_) => Builder::new_multi_thread(),
+        // Media come in packets of a millisecond's work at most: one thread that sleeps and wakes
+        // costs less than several that wake each other. Encoders have threads of their own.
+        Command::Record(_) | Command::Restream(_) => Builder::new_current_thread(),
+    };
+    let runtime = builder.worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|error| Failure::of("cannot start the runtime", &error))?;
-    let result = on(&runtime, command);
+    let result = runtime.block_on(async {
+        match command {
+            Command::Record(args) => record::run(args).await,
+            Command::Restream(args) => restream::run(args).await,
+            Command::Demo(args) => demo::run(args).await,
+        }
+    });
     runtime.shutdown_timeout(SHUTDOWN);
     result
-}
-
-fn on(runtime: &Runtime, command: Command) -> Result<(), Failure> {
-    match command {
-        Command::Record(args) => runtime.block_on(record::run(args)),
-        Command::Restream(args) => runtime.block_on(restream::run(args)),
-    }
 }
 
 /// Logs to stderr as `RUST_LOG` says. The `log` crate, through which the WebRTC crates tell of

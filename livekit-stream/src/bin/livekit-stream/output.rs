@@ -35,7 +35,11 @@ impl Output {
         if path.is_dir() || is_folder_name(path) {
             return folder(path);
         }
-        let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+        let extension = path
+            .extension()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .to_lowercase();
         let existing = fs::metadata(path);
         let is_file = existing.as_ref().map_or(true, fs::Metadata::is_file);
         if is_file && !EXTENSIONS.contains(&extension.as_str()) {
@@ -64,7 +68,11 @@ impl Output {
         };
         let stem = format!("{}-{source}", file_name(identity));
         for number in 1.. {
-            let suffix = if number == 1 { String::new() } else { format!("-{number}") };
+            let suffix = if number == 1 {
+                String::new()
+            } else {
+                format!("-{number}")
+            };
             let path = folder.join(format!("{stem}{suffix}.mp4"));
             match File::create_new(&path) {
                 Ok(_) => return Ok(path),
@@ -84,7 +92,11 @@ impl Output {
                 let _ = fs::remove_file(file);
             }
         }
-        if let Self::Folder { path, created: true } = self {
+        if let Self::Folder {
+            path,
+            created: true,
+        } = self
+        {
             // Refused, as it should be, if there is something in it.
             let _ = fs::remove_dir(path);
         }
@@ -105,8 +117,13 @@ fn folder(path: &Path) -> Result<Output, Failure> {
     };
     fs::create_dir_all(path).map_err(failed)?;
     let probe = path.join(format!(".livekit-stream-{:08x}", rand::random::<u32>()));
-    File::create_new(&probe).and_then(|_| fs::remove_file(&probe)).map_err(failed)?;
-    Ok(Output::Folder { path: path.to_owned(), created })
+    File::create_new(&probe)
+        .and_then(|_| fs::remove_file(&probe))
+        .map_err(failed)?;
+    Ok(Output::Folder {
+        path: path.to_owned(),
+        created,
+    })
 }
 
 /// Checks that a report can be written; an older one is overwritten.
@@ -118,7 +135,9 @@ pub(crate) fn check_report(path: &Path) -> Result<(), Failure> {
 fn check_file(path: &Path, exists: bool, overwrite: bool) -> Result<(), Failure> {
     if exists && !overwrite {
         let path = path.display();
-        return Err(Failure::failed(format!("{path} already exists: give another path or --force")));
+        return Err(Failure::failed(format!(
+            "{path} already exists: give another path or --force"
+        )));
     }
     let opened = OpenOptions::new().append(true).create(true).open(path);
     let new = !exists && fs::metadata(path).is_ok_and(|found| found.is_file());
@@ -133,8 +152,10 @@ fn check_file(path: &Path, exists: bool, overwrite: bool) -> Result<(), Failure>
 /// An identity as part of a file name: what file systems or shells take amiss is replaced.
 fn file_name(identity: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '@' | '+');
-    let mut name: String =
-        identity.chars().map(|c| if plain(c) { c } else { '_' }).collect();
+    let mut name: String = identity
+        .chars()
+        .map(|c| if plain(c) { c } else { '_' })
+        .collect();
     while name.len() > LONGEST_STEM {
         name.pop();
     }
@@ -174,8 +195,11 @@ mod tests {
         let temporary = tempfile::tempdir().expect("a folder");
         let output = Output::check(temporary.path(), false).expect("writable");
         let path = |identity| {
-            let path = output.path_for(identity, MediaSource::Camera).expect("a name");
-            path.file_name().map(|name| name.to_string_lossy().into_owned())
+            let path = output
+                .path_for(identity, MediaSource::Camera)
+                .expect("a name");
+            path.file_name()
+                .map(|name| name.to_string_lossy().into_owned())
         };
         assert_eq!(path("a/b").as_deref(), Some("a_b-camera.mp4"));
         assert_eq!(path("a:b").as_deref(), Some("a_b-camera-2.mp4"));
@@ -189,7 +213,11 @@ mod tests {
         assert!(!path.exists());
         fs::write(&path, b"precious").expect("written");
         let error = Output::check(&path, false).expect_err("it exists");
-        assert!(error.to_string().ends_with("already exists: give another path or --force"));
+        assert!(
+            error
+                .to_string()
+                .ends_with("already exists: give another path or --force")
+        );
         Output::check(&path, true).expect("forced");
         assert_eq!(fs::read(&path).expect("read"), b"precious");
     }

@@ -38,7 +38,9 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     let selection = &args.selection;
     if selection.is_empty() {
-        return Err(Failure::usage("--video none and --audio none leave nothing to record"));
+        return Err(Failure::usage(
+            "--video none and --audio none leave nothing to record",
+        ));
     }
     let access = args.connection.access()?;
     if let Some(report) = &args.report {
@@ -51,7 +53,10 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
             selection.participants.len()
         )));
     }
-    let recording = Recording { selection, output: &output };
+    let recording = Recording {
+        selection,
+        output: &output,
+    };
     let session = Session::new(selection, output.scope(), recording);
     let (files, result) = session.run(&access, args.report.as_deref()).await;
     output.tidy(&files);
@@ -65,9 +70,12 @@ struct Recording<'a> {
 
 impl Start for Recording<'_> {
     async fn start(&mut self, room: &Room, identity: &str) -> Result<(Running, String), Failure> {
-        let path = self.output.path_for(identity, self.selection.source).map_err(|error| {
-            Failure::of(&format!("cannot create a file for {identity}"), &error)
-        })?;
+        let path = self
+            .output
+            .path_for(identity, self.selection.source)
+            .map_err(|error| {
+                Failure::of(&format!("cannot create a file for {identity}"), &error)
+            })?;
         let builder = self.selection.recorder(Recorder::follow(room, identity));
         let recorder = builder.to_file(&path).await;
         let recorder = recorder.map_err(|error| Failure::failed(causes(&error)))?;

@@ -35,7 +35,9 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     let selection = &args.selection;
     if selection.is_empty() {
-        return Err(Failure::usage("--video none and --audio none leave nothing to restream"));
+        return Err(Failure::usage(
+            "--video none and --audio none leave nothing to restream",
+        ));
     }
     if selection.participants.len() > 1 {
         return Err(Failure::usage(format!(
@@ -52,7 +54,10 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     if let Some(report) = &args.report {
         output::check_report(report)?;
     }
-    let restream = Restream { selection, targets: &args.to };
+    let restream = Restream {
+        selection,
+        targets: &args.to,
+    };
     let session = Session::new(selection, Scope::One, restream);
     session.run(&access, args.report.as_deref()).await.1
 }
@@ -64,11 +69,15 @@ struct Restream<'a> {
 
 impl Start for Restream<'_> {
     async fn start(&mut self, room: &Room, identity: &str) -> Result<(Running, String), Failure> {
-        let mut builder = self.selection.restreamer(Restreamer::follow(room, identity));
+        let mut builder = self
+            .selection
+            .restreamer(Restreamer::follow(room, identity));
         for target in self.targets {
             builder = builder.target(target);
         }
-        let restreamer = builder.start().map_err(|error| Failure::failed(causes(&error)))?;
+        let restreamer = builder
+            .start()
+            .map_err(|error| Failure::failed(causes(&error)))?;
         let running = Running::Restreamer(restreamer);
         let targets = match self.targets.len() {
             1 => "1 target".to_owned(),

@@ -122,7 +122,10 @@ impl Report {
             ),
             Self::Restream(report) => {
                 let duration = figures::seconds(report.duration_us);
-                format!("{}: {duration} restreamed, {}", report.participant, report.ended_by)
+                format!(
+                    "{}: {duration} restreamed, {}",
+                    report.participant, report.ended_by
+                )
             }
         }
     }
@@ -132,12 +135,18 @@ impl Finished {
     /// An error's report is the last that was made before it.
     fn new(ended: Result<Report, RecordError>, mut last: Report) -> Self {
         match ended {
-            Ok(report) => Self { report, error: None },
+            Ok(report) => Self {
+                report,
+                error: None,
+            },
             Err(error) => {
                 let (Report::Recording(RecordingReport { ended_by, .. })
                 | Report::Restream(RestreamReport { ended_by, .. })) = &mut last;
                 "an error".clone_into(ended_by);
-                Self { report: last, error: Some(causes(&error)) }
+                Self {
+                    report: last,
+                    error: Some(causes(&error)),
+                }
             }
         }
     }

@@ -34,7 +34,9 @@ pub(crate) struct Selection {
 
 /// Parses a positive number of seconds.
 pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
+    let seconds: f64 = text
+        .parse()
+        .map_err(|_| "not a number of seconds".to_owned())?;
     match Duration::try_from_secs_f64(seconds) {
         Ok(duration) if !duration.is_zero() => Ok(duration),
         _ => Err("not a positive number of seconds".to_owned()),
@@ -49,7 +51,10 @@ impl Selection {
 
     /// These options on a recorder.
     pub(crate) fn recorder(&self, builder: RecorderBuilder) -> RecorderBuilder {
-        let builder = builder.source(self.source).video(self.video).audio(self.audio);
+        let builder = builder
+            .source(self.source)
+            .video(self.video)
+            .audio(self.audio);
         match self.duration {
             Some(duration) => builder.duration(duration),
             None => builder,
@@ -58,7 +63,10 @@ impl Selection {
 
     /// These options on a restreamer.
     pub(crate) fn restreamer(&self, builder: RestreamerBuilder) -> RestreamerBuilder {
-        let builder = builder.source(self.source).video(self.video).audio(self.audio);
+        let builder = builder
+            .source(self.source)
+            .video(self.video)
+            .audio(self.audio);
         match self.duration {
             Some(duration) => builder.duration(duration),
             None => builder,
@@ -100,7 +108,12 @@ pub(crate) struct Finder<'a> {
 
 impl<'a> Finder<'a> {
     pub(crate) fn new(selection: &'a Selection, scope: Scope) -> Self {
-        Self { selection, scope, taken: HashSet::new(), seen: HashMap::new() }
+        Self {
+            selection,
+            scope,
+            taken: HashSet::new(),
+            seen: HashMap::new(),
+        }
     }
 
     /// The identities to take from now on. Each is told once: recorders follow theirs themselves.
@@ -145,12 +158,19 @@ impl<'a> Finder<'a> {
 
     fn wants(&mut self, participant: &RemoteParticipant, now: Instant) -> bool {
         let identity = participant.identity();
-        let chosen = self.selection.participants.iter().any(|one| one == identity);
+        let chosen = self
+            .selection
+            .participants
+            .iter()
+            .any(|one| one == identity);
         if self.taken.contains(identity) || !(chosen || self.selection.participants.is_empty()) {
             return false;
         }
         let has = |source: TrackSource| {
-            participant.track_publications().iter().any(|track| track.source() == source)
+            participant
+                .track_publications()
+                .iter()
+                .any(|track| track.source() == source)
         };
         let source = self.selection.source;
         let with_video = self.selection.video != VideoMode::None;
@@ -164,8 +184,8 @@ impl<'a> Finder<'a> {
                 || now.duration_since(first_seen) >= SCREEN_AUDIO_WAIT;
         }
         // Sound alone will do if no pictures are asked for, or if it is known whose is wanted.
-        let alone = !with_video
-            || source == MediaSource::Camera && (chosen || self.scope == Scope::All);
+        let alone =
+            !with_video || source == MediaSource::Camera && (chosen || self.scope == Scope::All);
         with_audio && alone && (screen_audio || has(TrackSource::Microphone))
     }
 }

@@ -80,7 +80,10 @@ impl<'a, S: Start> Session<'a, S> {
         report: Option<&Path>,
     ) -> (Vec<PathBuf>, Result<(), Failure>) {
         let result = self.visit(access, report).await;
-        let files = self.finished.iter().filter_map(|one| one.report.file().cloned());
+        let files = self
+            .finished
+            .iter()
+            .filter_map(|one| one.report.file().cloned());
         (files.collect(), result)
     }
 
@@ -92,7 +95,9 @@ impl<'a, S: Start> Session<'a, S> {
                 return Err(Failure::failed(format!("{name} before the room was joined")));
             }
         };
-        let started_at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let started_at = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         say(&format!("joined {} as {}", room.name(), room.identity()));
         say(&format!("waiting for {}", self.finder.awaited()));
         let ended = self.follow(&room, &mut events, &mut stop).await;
@@ -116,7 +121,9 @@ impl<'a, S: Start> Session<'a, S> {
             recordings: &self.finished,
         };
         let written = report.map_or(Ok(()), |path| write_report(path, &report_json));
-        error.map_or(Ok(()), |error| Err(Failure::failed(error))).and(written)
+        error
+            .map_or(Ok(()), |error| Err(Failure::failed(error)))
+            .and(written)
     }
 
     /// Follows the room until something ends the visit.
@@ -163,7 +170,11 @@ impl<'a, S: Start> Session<'a, S> {
             self.fail(error.clone());
         } else if !self.running.is_empty() {
             let report = &finished.report;
-            say(&format!("{} is done: {}", report.participant(), report.ended_by()));
+            say(&format!(
+                "{} is done: {}",
+                report.participant(),
+                report.ended_by()
+            ));
         }
         self.finished.push(finished);
     }
@@ -216,7 +227,9 @@ impl<'a, S: Start> Session<'a, S> {
             return;
         }
         let reports: Vec<_> = self.running.iter().map(Running::report).collect();
-        let lines = reports.iter().flat_map(|report| report.lines(&mut self.figures, now));
+        let lines = reports
+            .iter()
+            .flat_map(|report| report.lines(&mut self.figures, now));
         let lines = lines.collect();
         self.display.show(now, lines);
     }
@@ -226,12 +239,14 @@ impl<'a, S: Start> Session<'a, S> {
         let (participant, what) = match event {
             RoomEvent::ParticipantConnected(participant) => (participant, "is here".to_owned()),
             RoomEvent::ParticipantDisconnected(participant) => (participant, "left".to_owned()),
-            RoomEvent::TrackMuted { publication, participant } => {
-                (participant, format!("muted the {}", publication.source()))
-            }
-            RoomEvent::TrackUnmuted { publication, participant } => {
-                (participant, format!("unmuted the {}", publication.source()))
-            }
+            RoomEvent::TrackMuted {
+                publication,
+                participant,
+            } => (participant, format!("muted the {}", publication.source())),
+            RoomEvent::TrackUnmuted {
+                publication,
+                participant,
+            } => (participant, format!("unmuted the {}", publication.source())),
             _ => return,
         };
         if self.finder.concerns(participant.identity()) {
@@ -265,7 +280,7 @@ fn is_premature(reason: DisconnectReason) -> bool {
 
 fn write_report(path: &Path, report: &Report<'_>) -> Result<(), Failure> {
     let attempt = || format!("cannot write the report to {}", path.display());
-    let json = serde_json::to_string_pretty(report)
-        .map_err(|error| Failure::of(&attempt(), &error))?;
+    let json =
+        serde_json::to_string_pretty(report).map_err(|error| Failure::of(&attempt(), &error))?;
     std::fs::write(path, json + "\n").map_err(|error| Failure::of(&attempt(), &error))
 }

@@ -8,6 +8,10 @@ use crate::failure::Failure;
 /// What shells expect of a program that Ctrl-C ended: 128 and the signal's number.
 const INTERRUPTED: i32 = 130;
 
+/// The signal that tells of a file at the size limit, on Linux and macOS; its default is to end
+/// the process.
+const SIGXFSZ: i32 = 25;
+
 /// See the module.
 pub(crate) struct Stop {
     requested: watch::Receiver<Option<&'static str>>,
@@ -19,6 +23,8 @@ impl Stop {
         let failed = |error| Failure::of("cannot take signals", &error);
         let interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
         let terminate = signal(SignalKind::terminate()).map_err(failed)?;
+        // A file that grew to the limit of the process is an error of writing, not its end.
+        let _ignored = signal(SignalKind::from_raw(SIGXFSZ)).map_err(failed)?;
         let (request, requested) = watch::channel(None);
         tokio::spawn(take(interrupt, terminate, request));
         Ok(Self { requested })
@@ -26,7 +32,12 @@ impl Stop {
 
     /// Completes with the signal's name once there was one.
     pub(crate) async fn requested(&mut self) -> &'static str {
-        match self.requested.wait_for(Option::is_some).await.map(|name| *name) {
+        match self
+            .requested
+            .wait_for(Option::is_some)
+            .await
+            .map(|name| *name)
+        {
             Ok(Some(name)) => name,
             // The task that takes the signals lasts as long as the runtime.
             _ => std::future::pending().await,

@@ -13,6 +13,10 @@ use crate::mux::{AudioTrack, MuxError, Track, VideoTrack, flv};
 /// Sound that waits for the first picture: ten seconds of AAC at 48 kHz.
 const MAX_HELD: usize = 470;
 
+/// How much sound waits for the first picture: nobody may have a camera on. It is as long as a
+/// usual distance between keyframes.
+const MAX_WAIT_US: i64 = 2_000_000;
+
 /// One message to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Out {
@@ -110,13 +114,18 @@ impl Feed {
         out.push(Out::Video(self.last_video_ms, body));
         self.video_frames += 1;
         if starts {
-            for frame in std::mem::take(&mut self.held) {
-                if self.audio(frame, audio, out).is_err() {
-                    self.dropped.audio_frames += 1;
-                }
-            }
+            self.release(audio, out);
         }
         Ok(())
+    }
+
+    /// Sends the sound that waited; the origin is set.
+    fn release(&mut self, audio: Option<&AudioTrack>, out: &mut Vec<Out>) {
+        for frame in std::mem::take(&mut self.held) {
+            if self.audio(frame, audio, out).is_err() {
+                self.dropped.audio_frames += 1;
+            }
+        }
     }
 
     /// Metadata and the sequence header, when the parameter sets are new.
@@ -159,6 +168,14 @@ impl Feed {
             .or(self.audio_only.then_some(frame.timestamp_us))
         else {
             self.hold(frame);
+            if audio.is_some()
+                && let (Some(first), Some(last)) = (self.held.front(), self.held.back())
+                && last.timestamp_us.saturating_sub(first.timestamp_us) >= MAX_WAIT_US
+            {
+                // The stream goes on with sound alone; pictures may join later.
+                self.origin_us = Some(first.timestamp_us);
+                self.release(audio, out);
+            }
             return Ok(());
         };
         let Some(track) = audio else {
@@ -334,6 +351,42 @@ mod tests {
                 .unwrap();
         }
         assert_eq!(names(&out), [('m', 0), ('A', 0), ('a', 0), ('a', 21)]);
+    }
+
+    #[test]
+    fn sound_goes_on_alone_when_no_picture_comes_and_pictures_may_join() {
+        let track = AudioTrack::aac(48_000, 2).unwrap();
+        let mut feed = Feed::new(false, None);
+        let mut out = Vec::new();
+        for n in 0..100 {
+            feed.push(
+                frame(Codec::Aac, 5_000_000 + n * 20_000),
+                Some(&track),
+                &mut out,
+            )
+            .unwrap();
+        }
+        assert_eq!(out, []);
+        feed.push(frame(Codec::Aac, 7_000_000), Some(&track), &mut out)
+            .unwrap();
+        assert_eq!(
+            names(&out).get(..4),
+            Some(&[('m', 0), ('A', 0), ('a', 0), ('a', 20)][..])
+        );
+        assert_eq!(names(&out).last(), Some(&('a', 2000)));
+        assert_eq!(out.len(), 103);
+        out.clear();
+        feed.push(frame(Codec::Aac, 7_020_000), Some(&track), &mut out)
+            .unwrap();
+        feed.push(keyframe(64, 48, 7_010_000), Some(&track), &mut out)
+            .unwrap();
+        assert_eq!(
+            names(&out),
+            [('a', 2020), ('m', 0), ('V', 2010), ('v', 2010)]
+        );
+        let mut counts = Counts::default();
+        feed.abandon(&mut counts);
+        assert_eq!((counts.audio_frames, counts.dropped.audio_frames), (102, 0));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use super::worker::{Input, TargetSize, Worker};
 use super::{PublishError, PublisherOptions, PublisherState, PublisherStats, RtmpPublisher};
 use crate::codec::Codec;
-use crate::encode::{AudioOptions, Preset, VideoOptions};
+use crate::encode::{AudioOptions, Preset, VideoOptions, audio_encoder};
 use crate::frame::{AudioFrame, EncodedFrame, VideoFrame, VideoFrameEvent, VideoRotation};
 use crate::mux::AudioTrack;
 use crate::output::OutputError;
@@ -147,7 +147,7 @@ impl RtmpOutputBuilder {
         self
     }
 
-    /// Bits a second of sound. Default 128,000.
+    /// Bits a second of sound, 8,000 to 6 for each sample of each channel. Default 128,000.
     #[must_use]
     pub fn audio_bit_rate(mut self, bits: u32) -> Self {
         self.audio.bit_rate = bits;
@@ -251,11 +251,20 @@ impl RtmpOutputBuilder {
         if self.gop == Some(0) {
             return out_of_range("gop", &0, "at least 1");
         }
-        if !matches!(self.audio.sample_rate, 44_100 | 48_000) {
+        let audio = &self.audio;
+        if !matches!(audio.sample_rate, 44_100 | 48_000) {
+            return out_of_range("audio_sample_rate", &audio.sample_rate, "44100 or 48000");
+        }
+        // An access unit has at most 6144 bits a channel (ISO/IEC 14496-3 section 4.5.3.1).
+        let highest = audio
+            .sample_rate
+            .saturating_mul(audio.num_channels)
+            .saturating_mul(6);
+        if !(8_000..=highest).contains(&audio.bit_rate) {
             return out_of_range(
-                "audio_sample_rate",
-                &self.audio.sample_rate,
-                "44100 or 48000",
+                "audio_bit_rate",
+                &audio.bit_rate,
+                "8000 to 6 bits for each sample of each channel",
             );
         }
         Ok(())
@@ -306,7 +315,16 @@ impl RtmpOutput {
     }
 
     /// Writes sound at its own timestamp, on the clock of the pictures.
+    ///
+    /// # Errors
+    ///
+    /// As [`write_frame`](Self::write_frame); and where no AAC encoder is built in, which does
+    /// not end the pictures.
     pub async fn write_audio(&mut self, audio: AudioFrame) -> Result<(), OutputError> {
+        if cfg!(not(feature = "aac")) {
+            // Its error says what is missing.
+            audio_encoder(Codec::Aac, AudioOptions::default())?;
+        }
         self.write(Input::Sound(audio)).await
     }
 
@@ -375,25 +393,29 @@ impl RtmpOutput {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        let ready = ready!(self.input.poll_ready(cx));
-        Poll::Ready(ready.map_err(|_| self.worker_error()))
+        if ready!(self.input.poll_ready(cx)).is_ok() {
+            return Poll::Ready(Ok(()));
+        }
+        // The thread takes nothing: its error the first time. It comes just after its end of
+        // `input` is gone.
+        let reason = match &mut self.worker {
+            Some(worker) => ready!(worker.poll_unpin(cx)),
+            None => Ok(Ok(())),
+        };
+        self.worker = None;
+        Poll::Ready(match reason {
+            Ok(Err(error)) => Err(error),
+            Ok(Ok(())) | Err(oneshot::Canceled) => Err(OutputError::Closed),
+        })
     }
 
     fn start_input(&mut self, input: Input) -> Result<(), OutputError> {
         self.busy = true;
-        self.input
-            .start_send(input)
-            .map_err(|_| self.worker_error())
-    }
-
-    /// Why the thread takes nothing: its error the first time.
-    fn worker_error(&mut self) -> OutputError {
-        match self.worker.as_mut().map(oneshot::Receiver::try_recv) {
-            Some(Ok(Some(Err(error)))) => {
-                self.worker = None;
-                error
-            }
-            _ => OutputError::Closed,
+        match self.input.start_send(input) {
+            Ok(()) => Ok(()),
+            // The thread ended since the caller was ready: `poll_input` and closing tell why.
+            Err(error) if error.is_disconnected() && self.worker.is_some() => Ok(()),
+            Err(_) => Err(OutputError::Closed),
         }
     }
 
@@ -509,6 +531,7 @@ impl FrameClock {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -534,16 +557,92 @@ mod tests {
             (builder().fps(0.0), "fps"),
             (builder().gop(0), "gop"),
             (builder().audio_sample_rate(16_000), "audio_sample_rate"),
+            (builder().audio_bit_rate(7_999), "audio_bit_rate"),
+            (builder().audio_bit_rate(576_001), "audio_bit_rate"),
+            (
+                builder().audio_sample_rate(44_100).audio_bit_rate(529_201),
+                "audio_bit_rate",
+            ),
         ] {
             assert!(!format!("{builder:?}").contains("s3cret"));
             assert!(
                 matches!(builder.build(), Err(OutputError::OptionOutOfRange { option: named, .. }) if named == option)
             );
         }
-        assert!(matches!(builder().build(), Err(OutputError::NoRuntime)));
+        for builder in [builder(), builder().audio_bit_rate(576_000)] {
+            assert!(matches!(builder.build(), Err(OutputError::NoRuntime)));
+        }
         assert!(matches!(
             builder().target("rtmp://h/app").build(),
             Err(OutputError::Url(UrlError::MissingKey { .. }))
         ));
+    }
+
+    /// An output whose thread the test plays.
+    fn without_thread() -> (
+        RtmpOutput,
+        mpsc::Receiver<Input>,
+        oneshot::Sender<Result<(), OutputError>>,
+    ) {
+        let (input, received) = mpsc::channel(QUEUED_INPUTS);
+        let (done, ended) = oneshot::channel();
+        let url = "rtmp://127.0.0.1:1/app/key".parse().unwrap();
+        let target = RtmpPublisher::new(url, PublisherOptions::default()).unwrap();
+        let output = RtmpOutput {
+            input,
+            worker: Some(ended),
+            targets: Arc::new([target]),
+            keyframes: watch::Sender::new(0),
+            clock: FrameClock::new(30.0),
+            busy: false,
+            closing: Closing::NotYet,
+        };
+        (output, received, done)
+    }
+
+    fn event() -> VideoFrameEvent {
+        VideoFrameEvent {
+            frame: VideoFrame::blank(crate::frame::VideoFormat::I420, 16, 16).unwrap(),
+            timestamp_us: 0,
+            rotation: VideoRotation::Deg0,
+        }
+    }
+
+    fn failure() -> OutputError {
+        crate::encode::EncodeError::Failed {
+            codec: Codec::H264,
+            reason: "out of ink".to_owned(),
+        }
+        .into()
+    }
+
+    // The tests' tasks never give way, so the target never is more than about to connect.
+
+    #[tokio::test]
+    async fn the_reason_is_waited_for_when_the_thread_takes_nothing_any_more() {
+        let (mut output, received, done) = without_thread();
+        let cx = &mut Context::from_waker(std::task::Waker::noop());
+        drop(received);
+        assert!(output.poll_input(cx).is_pending());
+        done.send(Err(failure())).unwrap();
+        let told = output.poll_input(cx);
+        assert!(matches!(told, Poll::Ready(Err(OutputError::Encode(_)))));
+        let again = output.poll_input(cx);
+        assert!(matches!(again, Poll::Ready(Err(OutputError::Closed))));
+        let sent = output.start_input(Input::Picture(event()));
+        assert!(matches!(sent, Err(OutputError::Closed)));
+    }
+
+    #[tokio::test]
+    async fn a_thread_that_ends_between_ready_and_send_tells_its_reason_next() {
+        let (mut output, received, done) = without_thread();
+        let cx = &mut Context::from_waker(std::task::Waker::noop());
+        assert!(matches!(output.poll_input(cx), Poll::Ready(Ok(()))));
+        drop(received);
+        output.start_input(Input::Picture(event())).unwrap();
+        done.send(Err(failure())).unwrap();
+        output.busy = false;
+        let told = output.poll_input(cx);
+        assert!(matches!(told, Poll::Ready(Err(OutputError::Encode(_)))));
     }
 }

@@ -31,7 +31,8 @@ pub struct PublisherOptions {
     /// What happens after a failure.
     pub reconnect: ReconnectOptions,
     /// No video will come: sound is sent at once. Otherwise a stream starts at its first video
-    /// keyframe, and sound before it is left out. Default false.
+    /// keyframe, and sound before it is left out; only when none has come with two seconds of
+    /// sound, the stream starts with those and pictures may join it later. Default false.
     pub audio_only: bool,
     /// Frames a second, for the stream's metadata; `None` leaves it out. Default `None`.
     pub frame_rate: Option<f64>,

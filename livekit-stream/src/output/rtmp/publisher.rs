@@ -254,7 +254,7 @@ async fn connect_again_and_again(
         };
         attempts = attempts.saturating_add(1);
         rejections = rejections.saturating_add(u32::from(error.is_rejection()));
-        shared.note_failure(&error, attempts, published);
+        shared.note_failure(&error, attempts);
         if shared.is_closing() {
             // A server that never took anything is not closed but failed.
             return if published { Ok(()) } else { Err(error) };
@@ -279,8 +279,8 @@ fn start(shared: &Shared, again: bool) {
     let mut inner = shared.lock();
     if again {
         inner.counts.reconnects = inner.counts.reconnects.saturating_add(1);
-        inner.queue.connect();
     }
+    inner.queue.connect();
     let wanted = inner.queue.take_keyframe_request();
     drop(inner);
     shared.state.send_replace(PublisherState::Publishing);

@@ -16,6 +16,8 @@ pub(super) struct SendQueue {
     limits: BufferLimits,
     frames: VecDeque<EncodedFrame>,
     bytes: usize,
+    /// The time of the last frame that came, whether it was kept or not: how far the media is.
+    newest_us: i64,
     video: Video,
     /// Nobody takes frames: a keyframe makes all before it worthless.
     disconnected: bool,
@@ -49,6 +51,7 @@ impl SendQueue {
             limits,
             frames: VecDeque::new(),
             bytes: 0,
+            newest_us: 0,
             video: Video::NotStarted,
             disconnected: false,
             keyframe_wanted: false,
@@ -59,6 +62,10 @@ impl SendQueue {
 
     /// Takes a frame, or drops it and counts it.
     pub(super) fn push(&mut self, frame: EncodedFrame) {
+        self.newest_us = frame.timestamp_us;
+        if self.disconnected {
+            self.expire();
+        }
         if frame.codec.kind() == MediaKind::Audio {
             if self.would_hold(&frame) > self.limits.bytes.saturating_add(AUDIO_RESERVE) {
                 self.dropped.audio_frames += 1;
@@ -96,8 +103,9 @@ impl SendQueue {
     pub(super) fn pop(&mut self) -> Option<EncodedFrame> {
         let frame = self.frames.pop_front()?;
         self.bytes = self.bytes.saturating_sub(frame.data.len());
-        if self.video == Video::Dropping && self.bytes <= self.limits.bytes / 2 {
-            // There is room again: do not wait for the sender's own next keyframe.
+        if self.video == Video::Dropping && self.is_half_empty() {
+            // There is room again: do not wait for the sender's own next keyframe. Half of both
+            // limits, or a slow target would ask for one every few pictures.
             self.video = Video::NotStarted;
             self.want_keyframe();
         }
@@ -126,14 +134,16 @@ impl SendQueue {
         }
     }
 
-    /// A new connection takes frames, and starts at a keyframe: one is wanted if none is here.
+    /// A new connection takes frames, and starts at a keyframe: one is wanted if none is here
+    /// that still is live. Does nothing unless the queue was disconnected.
     pub(super) fn connect(&mut self) {
-        self.disconnected = false;
-        if !self
-            .frames
-            .iter()
-            .any(|frame| frame.codec.kind() == MediaKind::Video && frame.keyframe)
-        {
+        if !std::mem::take(&mut self.disconnected) {
+            return;
+        }
+        self.expire();
+        // A group that flows has its keyframe here, see `disconnect` and `push`.
+        if self.video != Video::Flowing {
+            self.clear();
             self.video = Video::NotStarted;
             self.want_keyframe();
         }
@@ -156,6 +166,21 @@ impl SendQueue {
         self.dropped
     }
 
+    /// Drops what is too old to be worth sending to a server that comes back.
+    fn expire(&mut self) {
+        while let Some(oldest) = self.frames.front()
+            && self.lag_us(oldest) > self.limits.duration.as_micros()
+            && let Some(frame) = self.frames.pop_front()
+        {
+            self.bytes = self.bytes.saturating_sub(frame.data.len());
+            count(&mut self.dropped, &frame);
+            if frame.codec.kind() == MediaKind::Video {
+                // The rest of the group cannot be decoded without it.
+                self.video = Video::Dropping;
+            }
+        }
+    }
+
     fn want_keyframe(&mut self) {
         self.keyframe_wanted = true;
         self.asked = true;
@@ -175,9 +200,21 @@ impl SendQueue {
         let Some(oldest) = self.frames.front() else {
             return false;
         };
-        let span_us = frame.timestamp_us.saturating_sub(oldest.timestamp_us);
         self.would_hold(frame) > self.limits.bytes
-            || u128::try_from(span_us).unwrap_or(0) > self.limits.duration.as_micros()
+            || self.lag_us(oldest) > self.limits.duration.as_micros()
+    }
+
+    fn is_half_empty(&self) -> bool {
+        let half = self.limits.duration.as_micros() / 2;
+        let oldest = self.frames.front();
+        self.bytes <= self.limits.bytes / 2
+            && oldest.is_none_or(|oldest| self.lag_us(oldest) <= half)
+    }
+
+    /// How far the media has come since `frame`.
+    fn lag_us(&self, frame: &EncodedFrame) -> u128 {
+        let lag_us = self.newest_us.saturating_sub(frame.timestamp_us);
+        u128::try_from(lag_us).unwrap_or(0)
     }
 }
 
@@ -309,6 +346,78 @@ mod tests {
         queue.connect();
         assert!(queue.take_keyframe_request());
         queue.push(frame(Codec::H264, false, 100, 10));
+        assert_eq!(queue.pop(), None);
+    }
+
+    #[test]
+    fn a_target_at_half_speed_asks_for_a_keyframe_once_a_dropped_group() {
+        let mut queue = SendQueue::new(limits(8 * 1024 * 1024, 4));
+        let (mut requests, mut asked, mut credit) = (0, true, 0);
+        // A minute of 25 pictures a second; the sender answers each request, and has no
+        // keyframes of its own.
+        for n in 0..1500 {
+            queue.push(frame(Codec::H264, asked, n * 40, 10_000));
+            queue.push(frame(Codec::Aac, true, n * 40, 300));
+            asked = queue.take_keyframe_request();
+            credit += 5_150;
+            while credit > 0 {
+                let len = queue.pop().map(|frame| frame.data.len() as i64);
+                credit -= len.unwrap_or(credit);
+            }
+            asked |= queue.take_keyframe_request();
+            requests += u64::from(asked);
+        }
+        assert!(requests <= queue.dropped().gops, "{requests} requests");
+        assert!((2..=15).contains(&requests), "{requests} requests");
+    }
+
+    #[test]
+    fn while_disconnected_sound_is_not_kept_longer_than_the_limit() {
+        let mut queue = SendQueue::new(limits(1_000_000, 4));
+        queue.push(frame(Codec::H264, true, 0, 10));
+        queue.disconnect();
+        for n in 0..1000 {
+            queue.push(frame(Codec::Aac, true, n * 20, 10));
+            assert!(queue.frames.len() <= 202);
+        }
+        assert_eq!(queue.bytes, queue.frames.len() * 10);
+        queue.connect();
+        assert!(queue.take_keyframe_request());
+        assert_eq!(queue.pop(), None);
+        assert_eq!(
+            queue.dropped(),
+            Dropped {
+                video_frames: 1,
+                audio_frames: 1000,
+                gops: 1
+            }
+        );
+    }
+
+    #[test]
+    fn a_new_connection_does_not_get_a_group_that_lost_its_tail_or_is_old() {
+        // The group grew beyond the limit.
+        let mut queue = SendQueue::new(limits(1_000_000, 4));
+        queue.push(frame(Codec::H264, true, 0, 10));
+        queue.disconnect();
+        queue.push(frame(Codec::H264, true, 20, 10));
+        for n in 1..200 {
+            queue.push(frame(Codec::H264, false, 20 + n * 40, 10));
+        }
+        queue.connect();
+        assert!(queue.take_keyframe_request());
+        assert_eq!(queue.pop(), None);
+        assert_eq!(queue.dropped().video_frames, 201);
+        // What comes next is sent, from its keyframe on.
+        queue.push(frame(Codec::H264, false, 8020, 10));
+        queue.push(frame(Codec::H264, true, 8060, 10));
+        assert_eq!(drain(&mut queue), [(Codec::H264, true, 8060)]);
+        // The group stopped long before the newest sound.
+        queue.disconnect();
+        queue.push(frame(Codec::H264, true, 9000, 10));
+        queue.push(frame(Codec::Aac, true, 13_001, 10));
+        queue.connect();
+        assert!(queue.take_keyframe_request());
         assert_eq!(queue.pop(), None);
     }
 

@@ -120,15 +120,13 @@ impl Shared {
             .send_modify(|count| *count = count.wrapping_add(1));
     }
 
-    /// A connection ended, or could not be made. `established`: there was one before, so what is
-    /// buffered belongs to a broken stream.
-    pub(super) fn note_failure(&self, error: &PublishError, attempts: u32, established: bool) {
+    /// A connection ended, or could not be made: what is buffered begins in a broken stream, or
+    /// grows old until the next attempt.
+    pub(super) fn note_failure(&self, error: &PublishError, attempts: u32) {
         let mut inner = self.lock();
         inner.counts.failed_attempts = attempts;
         inner.counts.last_error = Some(error.clone());
-        if established {
-            inner.queue.disconnect();
-        }
+        inner.queue.disconnect();
     }
 
     pub(super) fn stats(&self) -> PublisherStats {

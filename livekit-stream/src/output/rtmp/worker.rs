@@ -10,7 +10,8 @@ use tokio::sync::watch;
 use super::RtmpPublisher;
 use crate::codec::Codec;
 use crate::encode::{
-    AudioEncoder, AudioOptions, VideoEncoder, VideoOptions, audio_encoder, video_encoder,
+    AudioEncoder, AudioOptions, EncodeError, VideoEncoder, VideoOptions, audio_encoder,
+    video_encoder,
 };
 use crate::frame::{AudioFrame, EncodedFrame, VideoFrameEvent, VideoSize};
 use crate::mux::AudioTrack;
@@ -41,14 +42,39 @@ impl TargetSize {
     }
 }
 
+/// The encoder of sound, and its track until the first sound announces it.
+struct Sound {
+    encoder: Box<dyn AudioEncoder>,
+    track: Option<AudioTrack>,
+}
+
+impl Sound {
+    /// `None` where no AAC encoder is built in.
+    fn new(options: AudioOptions) -> Result<Option<Self>, EncodeError> {
+        let (sample_rate, num_channels) = (options.sample_rate, options.num_channels);
+        match audio_encoder(Codec::Aac, options) {
+            Ok(encoder) => Ok(Some(Self {
+                track: Some(AudioTrack {
+                    codec: Codec::Aac,
+                    sample_rate,
+                    num_channels,
+                    codec_config: encoder.codec_config(),
+                }),
+                encoder,
+            })),
+            Err(EncodeError::UnsupportedCodec { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
 /// Encodes once and gives each frame to every target.
 pub(super) struct Worker {
     targets: Arc<[RtmpPublisher]>,
     size: TargetSize,
     video: Box<dyn VideoEncoder>,
-    audio_options: AudioOptions,
-    /// Made with the first sound: an output without sound needs no AAC encoder.
-    audio: Option<Box<dyn AudioEncoder>>,
+    /// `None`: no AAC encoder is built in, which an output without sound does not need.
+    audio: Option<Sound>,
     keyframe_requests: watch::Receiver<u64>,
     encoded: Vec<EncodedFrame>,
 }
@@ -56,7 +82,7 @@ pub(super) struct Worker {
 impl Worker {
     /// # Errors
     ///
-    /// When the encoder does not take the options.
+    /// When an encoder does not take the options.
     pub(super) fn new(
         targets: Arc<[RtmpPublisher]>,
         size: TargetSize,
@@ -68,8 +94,7 @@ impl Worker {
             targets,
             size,
             video: video_encoder(Codec::H264, video_options)?,
-            audio_options,
-            audio: None,
+            audio: Sound::new(audio_options)?,
             keyframe_requests,
             encoded: Vec::new(),
         })
@@ -86,7 +111,7 @@ impl Worker {
             }
         }
         if let Some(audio) = &mut self.audio {
-            audio.flush(&mut self.encoded)?;
+            audio.encoder.flush(&mut self.encoded)?;
         }
         self.deliver_encoded();
         Ok(())
@@ -115,20 +140,13 @@ impl Worker {
     }
 
     fn sound(&mut self, frame: &AudioFrame) -> Result<(), OutputError> {
-        if self.audio.is_none() {
-            let options = self.audio_options.clone();
-            let (sample_rate, num_channels) = (options.sample_rate, options.num_channels);
-            let encoder = audio_encoder(Codec::Aac, options)?;
-            self.announce(&AudioTrack {
-                codec: Codec::Aac,
-                sample_rate,
-                num_channels,
-                codec_config: encoder.codec_config(),
-            });
-            self.audio = Some(encoder);
-        }
-        if let Some(audio) = &mut self.audio {
-            audio.encode(frame, &mut self.encoded)?;
+        let Some(audio) = &mut self.audio else {
+            return Ok(());
+        };
+        let track = audio.track.take();
+        audio.encoder.encode(frame, &mut self.encoded)?;
+        if let Some(track) = track {
+            self.announce(&track);
         }
         self.deliver_encoded();
         Ok(())

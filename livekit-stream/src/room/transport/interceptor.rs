@@ -9,16 +9,27 @@ use rtc::rtcp::sender_report::SenderReport;
 use rtc::sansio::Protocol;
 use rtc::shared::error::Error;
 
-/// Marks sender reports (RFC 3550 section 6.4.1) for the application.
+/// An interceptor of the `webrtc` crate that marks sender reports (RFC 3550 section 6.4.1) for
+/// the application.
+///
+/// Whoever builds a peer connection for [`WebRtcPeer`](crate::WebRtcPeer) puts it into the
+/// connection's registry: without it sound and pictures are placed by their arrival alone.
+///
+/// ```
+/// use livekit_stream::SenderReports;
+/// use rtc::interceptor::Registry;
+///
+/// let registry = Registry::new().with(SenderReports::SLOT, SenderReports::default());
+/// ```
 #[derive(Default)]
-pub(crate) struct SenderReports {
+pub struct SenderReports {
     read: VecDeque<TaggedPacket>,
     write: VecDeque<TaggedPacket>,
 }
 
 impl SenderReports {
     /// Behind the receiver reports, which need sender reports too.
-    pub(crate) const SLOT: Slot = Slot::SenderReport;
+    pub const SLOT: Slot = Slot::SenderReport;
 }
 
 impl Protocol<TaggedPacket, TaggedPacket, ()> for SenderReports {

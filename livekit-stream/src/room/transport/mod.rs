@@ -19,7 +19,7 @@ use webrtc::peer_connection::{
 };
 use webrtc::runtime::Runtime;
 
-pub(crate) use interceptor::SenderReports;
+pub use interceptor::SenderReports;
 pub(crate) use receive::{Source, codec_mime, media_kind, receive};
 pub(crate) use runtime::default_runtime;
 
@@ -176,7 +176,9 @@ impl Transport {
             .await?;
         self.described = true;
         for candidate in std::mem::take(&mut self.early) {
-            self.connection.add_ice_candidate(candidate).await?;
+            if let Err(error) = self.connection.add_ice_candidate(candidate).await {
+                tracing::warn!(%error, "ignoring a candidate of the server's");
+            }
         }
         let answer = self.connection.create_answer(None).await?;
         let sdp = answer.sdp.clone();

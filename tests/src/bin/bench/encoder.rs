@@ -140,7 +140,7 @@ fn encode(pictures: &[Bytes], path: &Path) -> Cost {
             .await
             .expect("the clip can be encoded")
     });
-    let spent = cpu() - before;
+    let spent = cpu().saturating_sub(before);
     let file = chunks.concat();
     fs::write(path, &file).expect("the file can be written");
     Cost {

@@ -175,7 +175,7 @@ async fn round(
     ours.assert_running();
     theirs.assert_running();
     let cost = |before: Usage, after: Usage| Cost {
-        cpu: 100.0 * (after.cpu - before.cpu).as_secs_f64() / wall.as_secs_f64(),
+        cpu: 100.0 * after.cpu.saturating_sub(before.cpu).as_secs_f64() / wall.as_secs_f64(),
         memory: after.peak_rss as f64,
     };
     let [of_ours, of_theirs, of_server] = [0, 1, 2].map(|index| cost(before[index], after[index]));

@@ -1,0 +1,150 @@
+//! However `livekit-stream record` ends, what it wrote plays.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use livekit_stream_tests::cli::{self, Program};
+use livekit_stream_tests::clip::{AudioClip, VideoClip, VideoOptions, annexb};
+use livekit_stream_tests::livekit::LiveKitServer;
+use livekit_stream_tests::peers::Peer;
+use livekit_stream_tests::publisher::{PublishOptions, PublishedTrack, Publisher, Sent};
+use livekit_stream_tests::{media, require};
+use tempfile::TempDir;
+
+const DEADLINE: Duration = Duration::from_secs(40);
+
+fn clip_options() -> VideoOptions {
+    VideoOptions::default().seconds(14)
+}
+
+async fn publish(server: &LiveKitServer, identity: &str) -> (Publisher, Vec<PublishedTrack>) {
+    let token = server.publisher_token("room", identity);
+    let publisher = Publisher::join(&server.url(), &token).await;
+    let clip = VideoClip::make(clip_options());
+    let tracks = publisher
+        .publish_all(vec![
+            PublishOptions::camera(clip),
+            PublishOptions::microphone(AudioClip::make(14)),
+        ])
+        .await;
+    (publisher, tracks)
+}
+
+/// The program, recording `room` to the path that comes with it.
+fn record(server: &LiveKitServer, name: &str, more: &[&str]) -> (Program, TempDir, PathBuf) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join(name);
+    let mut command = cli::command_for(server);
+    command
+        .args(["record", "--room", "room", "--output"])
+        .arg(&path)
+        .args(more);
+    (Program::start(&mut command), folder, path)
+}
+
+fn seconds(path: &Path) -> f64 {
+    media::decode_without_errors(path);
+    let probe = media::probe(path);
+    probe.assert_monotonic();
+    probe.duration_us.expect("a duration") as f64 / 1e6
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ctrl_c_and_sigterm_close_the_file() {
+    require!(Peer::LiveKit, Peer::Ffmpeg);
+    let server = LiveKitServer::start().await;
+    let (mut first, _folder, interrupted) = record(&server, "interrupted.mp4", &[]);
+    let (mut second, _folder_2, terminated) = record(&server, "terminated.mp4", &[]);
+    let (publisher, tracks) = publish(&server, "alice").await;
+    tracks[0].sent_at_least(150, DEADLINE).await;
+    first.interrupt();
+    second.terminate();
+    for (program, path) in [(&mut first, &interrupted), (&mut second, &terminated)] {
+        let ended = program.ended(DEADLINE).await;
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        let seconds = seconds(path);
+        assert!((2.0..5.6).contains(&seconds), "{seconds} s");
+    }
+    publisher.leave().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deleted_room_ends_the_recording_properly() {
+    require!(Peer::LiveKit, Peer::Ffmpeg);
+    let server = LiveKitServer::start().await;
+    let (mut program, _folder, path) = record(&server, "out.mp4", &[]);
+    let (publisher, tracks) = publish(&server, "alice").await;
+    tracks[0].sent_at_least(90, DEADLINE).await;
+    server.delete_room("room").await;
+    let ended = program.ended(DEADLINE).await;
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(seconds(&path) > 1.5);
+    publisher.abort().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_recorder_leaves_a_file_that_plays_to_within_a_second() {
+    require!(Peer::LiveKit, Peer::Ffmpeg);
+    let server = LiveKitServer::start().await;
+    let (mut program, _folder, path) = record(&server, "out.mp4", &[]);
+    let (publisher, tracks) = publish(&server, "alice").await;
+    tracks[0].sent_at_least(200, DEADLINE).await;
+    let sent = tracks[0].sent();
+    program.kill();
+    publisher.leave().await;
+    assert!(program.ended(DEADLINE).await.code.is_none());
+    seconds(&path);
+    // How many pictures were sent before the kill after the last one in the file.
+    let units = media::extract_annexb(&path);
+    let last = annexb::slices(units.last().expect("pictures"));
+    let clip = VideoClip::make(clip_options());
+    let is_last = |sent: &Sent| annexb::slices(&clip.units[sent.index].data) == last;
+    let missing = sent.iter().rev().position(is_last).expect("it was sent") as f64 / 30.0;
+    assert!(missing < 1.0, "{missing} s before the kill are missing");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_comes_and_nothing_is_left_behind() {
+    require!(Peer::LiveKit);
+    let server = LiveKitServer::start().await;
+    let (mut program, _folder, path) = record(&server, "out.mp4", &[]);
+    program.says("waiting for", DEADLINE).await;
+    program.interrupt();
+    let ended = program.ended(DEADLINE).await;
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    assert!(!path.exists());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_directory_takes_everybody() {
+    require!(Peer::LiveKit, Peer::Ffmpeg);
+    let server = LiveKitServer::start().await;
+    let (mut program, _folder, path) = record(&server, "everybody", &["--duration", "4"]);
+    let (alice, _alices) = publish(&server, "alice").await;
+    let (bob, _bobs) = publish(&server, "bob").await;
+    let ended = program.ended(DEADLINE).await;
+    alice.leave().await;
+    bob.leave().await;
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    for name in ["alice-camera.mp4", "bob-camera.mp4"] {
+        let seconds = seconds(&path.join(name));
+        assert!((3.8..4.2).contains(&seconds), "{name}: {seconds} s");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn somebody_who_comes_back_goes_on_in_the_same_file() {
+    require!(Peer::LiveKit, Peer::Ffmpeg);
+    let server = LiveKitServer::start().await;
+    let (mut program, _folder, path) = record(&server, "out.mp4", &["--participant", "alice"]);
+    for _ in 0..2 {
+        let (publisher, tracks) = publish(&server, "alice").await;
+        tracks[0].sent_at_least(90, DEADLINE).await;
+        publisher.leave().await;
+    }
+    program.terminate();
+    let ended = program.ended(DEADLINE).await;
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let seconds = seconds(&path);
+    assert!(seconds > 4.5, "{seconds} s of twice 3 s");
+}
