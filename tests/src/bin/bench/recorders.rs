@@ -121,8 +121,11 @@ impl Recording {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    /// The JSON object on the last line of what it said.
+    /// The last line of what it said that is JSON.
     pub(crate) fn result(&self) -> Option<Value> {
-        serde_json::from_str(self.log().lines().last()?).ok()
+        let log = self.log();
+        log.lines()
+            .rev()
+            .find_map(|line| serde_json::from_str(line).ok())
     }
 }
