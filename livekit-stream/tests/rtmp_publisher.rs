@@ -7,19 +7,19 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures::StreamExt;
 use livekit_stream::mux::AudioTrack;
 use livekit_stream::output::rtmp::{PublishError, PublisherState, RtmpPublisher};
 use livekit_stream::rtmp::session::{ServerEvent, ServerOptions, SessionError, Stage};
 use rtmp_kit::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpSocket;
+use tokio::net::{TcpListener, TcpSocket};
 
 fn publisher(url: &str) -> RtmpPublisher {
     RtmpPublisher::new(url.parse().unwrap(), options()).unwrap()
 }
 
 async fn final_state(publisher: &RtmpPublisher) -> PublisherState {
-    use futures::StreamExt;
     let states = publisher.states();
     futures::pin_mut!(states);
     let mut last = publisher.state();
@@ -240,6 +240,35 @@ async fn after_a_broken_connection_the_stream_starts_anew_with_a_keyframe() {
         })
     ));
     assert_eq!(stats.video_frames_dropped, 2);
+}
+
+#[tokio::test]
+async fn what_waited_through_failed_first_attempts_is_not_sent_in_a_burst() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let mut options = options();
+    options.reconnect.first_connection = true;
+    let url = format!("rtmp://127.0.0.1:{port}/live/{KEY}");
+    let publisher = RtmpPublisher::new(url.parse().unwrap(), options).unwrap();
+    publisher.send(keyframe(64, 48, 0)).unwrap();
+    publisher.send(delta(100, 40)).unwrap();
+    drop(listener.accept().await.unwrap());
+    let mut states = Box::pin(publisher.states());
+    while let Some(state) = soon("a failed attempt", states.next()).await {
+        if matches!(state, PublisherState::Reconnecting) {
+            break;
+        }
+    }
+    publisher.send(keyframe(64, 48, 3000)).unwrap();
+    let mut peer = Peer::publishing(&listener).await;
+    let names = peer.names(3).await;
+    assert_eq!(names, [('m', 0), ('V', 0), ('k', 0)]);
+    let closing = tokio::spawn(async move { publisher.close().await });
+    peer.rest().await;
+    let stats = soon("closing", closing).await.unwrap();
+    assert_eq!(stats.video_frames_sent, 1, "{stats:?}");
+    assert_eq!(stats.video_frames_dropped, 2, "{stats:?}");
+    assert_eq!(stats.reconnects, 0, "{stats:?}");
 }
 
 #[tokio::test]
