@@ -15,6 +15,9 @@ use crate::codec::Codec;
 use crate::encode::VideoOptions;
 use crate::room::{Presence, RemoteParticipant, Room};
 
+/// Pictures transcoded at a time: with thirty a second they wait for a quarter of a fragment.
+const BATCH: usize = 4;
+
 /// How a [`Recorder`] is made.
 #[derive(Debug, Clone)]
 #[must_use]
@@ -73,6 +76,7 @@ impl RecorderBuilder {
             takes_opus: true,
             output: path.display().to_string(),
             encoder: self.encoder,
+            batch: BATCH,
         };
         let feed = Feed::start(&self.presence, &wanted);
         let progress = RecordingReport::empty(self.presence.identity(), &path);

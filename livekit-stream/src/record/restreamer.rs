@@ -177,6 +177,7 @@ impl RestreamerBuilder {
             takes_opus: false,
             output: "an RTMP server".to_owned(),
             encoder: self.encoder,
+            batch: 1,
         };
         let feed = Feed::start(&self.presence, &wanted);
         let task = Task {

@@ -15,9 +15,6 @@ use crate::tools::Tools;
 pub(crate) const START_DEADLINE: Duration = Duration::from_secs(10);
 /// How long it may take to close its file.
 const END_DEADLINE: Duration = Duration::from_secs(20);
-/// More than the header of a file, less than its first second.
-const BEGUN: u64 = 20_000;
-
 /// A recorder at work.
 pub(crate) struct Recording {
     pub(crate) name: &'static str,
@@ -34,10 +31,11 @@ impl Recording {
         let mut command = std::process::Command::new(&tools.recorder);
         command
             .args(["record", "--url", &server.url(), "--room", room])
-            .args(["--api-key", server.api_key()])
-            .args(["--output"])
+            .args(["--api-key", server.api_key(), "--output"])
             .arg(&path)
-            .env("LIVEKIT_API_SECRET", server.api_secret());
+            .env("LIVEKIT_API_SECRET", server.api_secret())
+            .env_remove("LIVEKIT_TOKEN")
+            .env_remove("RUST_LOG");
         Self::start(
             "livekit-stream record",
             command,
@@ -81,10 +79,10 @@ impl Recording {
         }
     }
 
-    /// Waits until media are in the file.
+    /// Waits for the head of the file, which is written when the first picture has come.
     pub(crate) async fn begun(&mut self) {
         let deadline = Instant::now() + START_DEADLINE;
-        while self.path.metadata().map_or(0, |file| file.len()) < BEGUN {
+        while self.path.metadata().map_or(0, |file| file.len()) == 0 {
             self.assert_running();
             assert!(
                 Instant::now() < deadline,

@@ -1,27 +1,15 @@
 //! The programs that are compared: where they are, or what is missing.
 
-use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use livekit_stream_tests::peers::Peer;
-use livekit_stream_tests::process;
+use livekit_stream_tests::{cli, process};
 
-use crate::arguments::{Arguments, Case};
+use crate::arguments::Arguments;
 
-/// Building the recorder from nothing takes some minutes.
-const BUILD_DEADLINE: Duration = Duration::from_secs(3600);
 const IMPORT_DEADLINE: Duration = Duration::from_secs(60);
-
-const BUILD: [&str; 6] = [
-    "build",
-    "--release",
-    "-p",
-    "livekit-stream",
-    "--features",
-    "cli",
-];
 
 pub(crate) struct Tools {
     /// `livekit-stream`.
@@ -40,7 +28,10 @@ impl Tools {
             peer.find().map_err(|missing| missing.to_string())?;
         }
         let tools = Self {
-            recorder: recorder(arguments)?,
+            recorder: match &arguments.recorder {
+                Some(path) => path.clone(),
+                None => cli::program().to_owned(),
+            },
             python: arguments.python.clone(),
             baselines: arguments.baselines.clone(),
         };
@@ -80,33 +71,4 @@ fn runs(command: &mut Command) -> bool {
     let is_there = command.get_program();
     let is_there = Path::new(is_there).components().count() == 1 || Path::new(is_there).exists();
     is_there && process::run(command, IMPORT_DEADLINE).success()
-}
-
-/// The given program, else the one that is built from this source.
-fn recorder(arguments: &Arguments) -> Result<PathBuf, String> {
-    let built = || {
-        let program = env::current_exe().ok()?;
-        Some(program.with_file_name(format!("livekit-stream{}", env::consts::EXE_SUFFIX)))
-    };
-    let needs_none = arguments.cases == [Case::Fmp4];
-    let path = match &arguments.recorder {
-        Some(path) => path.clone(),
-        None => built().ok_or("the folder of this program is not known: give --recorder")?,
-    };
-    // Cargo says where it is to those it runs. It knows best whether the program is up to date.
-    if let (None, false, Some(cargo)) = (&arguments.recorder, needs_none, env::var_os("CARGO")) {
-        eprintln!("building livekit-stream");
-        let output = process::run(Command::new(cargo).args(BUILD), BUILD_DEADLINE);
-        if !output.success() {
-            return Err(format!("livekit-stream cannot be built: {}", output.stderr));
-        }
-    }
-    if !needs_none && !path.is_file() {
-        return Err(format!(
-            "{} is missing (cargo {}, or give --recorder)",
-            path.display(),
-            BUILD.join(" ")
-        ));
-    }
-    Ok(path)
 }
