@@ -8,7 +8,7 @@
 use std::ffi::{CStr, c_char, c_int, c_long, c_uchar, c_uint, c_void};
 use std::sync::OnceLock;
 
-use super::super::{DecodeError, copy_i420};
+use super::super::{DecodeError, LastPicture, copy_i420};
 use super::corrupt;
 use crate::codec::Codec;
 use crate::frame::{ColorSpace, VideoFrame, VideoSize};
@@ -153,6 +153,7 @@ pub(super) struct Context {
     library: &'static Library,
     /// In a box: libvpx may keep pointers into it.
     raw: Box<RawContext>,
+    last: LastPicture,
 }
 
 // SAFETY: a context is used by one thread at a time through `&mut`, and libvpx keeps nothing in
@@ -182,7 +183,11 @@ impl Context {
                 )
             };
             if code == OK {
-                return Ok(Self { library, raw });
+                return Ok(Self {
+                    library,
+                    raw,
+                    last: LastPicture::default(),
+                });
             }
             if code != ABI_MISMATCH {
                 break;
@@ -239,7 +244,8 @@ impl Context {
             (bytes, stride)
         });
         let color = ColorSpace::default();
-        copy_i420(Codec::Vp8, size, color, planes, normalize_stride).map(Some)
+        let last = &mut self.last;
+        copy_i420(Codec::Vp8, size, color, planes, normalize_stride, last).map(Some)
     }
 }
 
