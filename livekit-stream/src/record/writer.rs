@@ -152,13 +152,13 @@ impl FileWriter {
                 return Ok(());
             }
             let start_us = frame.timestamp_us;
-            if VideoTrack::from_keyframe(&frame).is_err() {
+            let Ok(track) = VideoTrack::from_keyframe(&frame) else {
                 // Parameter sets that cannot be read: the next keyframe may have better ones.
                 self.video.dropped += 1;
                 self.wants_keyframe = true;
                 return Ok(());
-            }
-            self.start(Some(&frame), start_us).await?;
+            };
+            self.start(Some(track), start_us).await?;
             self.append(frame).await?;
             for sound in std::mem::take(&mut self.waiting) {
                 // What sounded before the first picture is left out, as is usual.
@@ -204,14 +204,14 @@ impl FileWriter {
 
     async fn start(
         &mut self,
-        keyframe: Option<&EncodedFrame>,
+        pictures: Option<VideoTrack>,
         start_us: i64,
     ) -> Result<(), OutputError> {
         let mut tracks = Vec::new();
         let (mut video, mut audio, mut filler) = (None, None, None);
-        if let Some(keyframe) = keyframe {
+        if let Some(pictures) = pictures {
             video = Some(tracks.len());
-            tracks.push(Track::from(VideoTrack::from_keyframe(keyframe)?));
+            tracks.push(Track::from(pictures));
         }
         if self.with_audio {
             audio = Some(tracks.len());
