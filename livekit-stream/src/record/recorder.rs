@@ -225,8 +225,8 @@ impl Task {
         if !self.limit.takes(&frame, self.writer.start_us()) {
             return Ok(());
         }
-        let expected = self.feed.expects_video();
-        self.writer.write(frame, expected).await?;
+        let feed = &self.feed;
+        self.writer.write(frame, || feed.expects_video()).await?;
         if std::mem::take(&mut self.writer.wants_keyframe)
             && let Some(video) = &self.feed.video
         {

@@ -132,11 +132,12 @@ impl FileWriter {
         self.video.end_us.max(self.audio.end_us)
     }
 
-    /// Takes a frame. `video_expected`: pictures are announced, so sound waits for them.
+    /// Takes a frame. `video_expected` tells whether pictures are announced, so that sound is to
+    /// wait for them.
     pub(super) async fn write(
         &mut self,
         frame: EncodedFrame,
-        video_expected: bool,
+        video_expected: impl FnOnce() -> bool,
     ) -> Result<(), OutputError> {
         let late_video =
             is_video(&frame) && self.open.as_ref().is_some_and(|open| open.video.is_none());
@@ -176,7 +177,7 @@ impl FileWriter {
         if span < AUDIO_ALONE_US && self.with_video {
             return Ok(());
         }
-        if self.with_video && video_expected && waited_us < LONGEST_WAIT_US {
+        if self.with_video && waited_us < LONGEST_WAIT_US && video_expected() {
             // Still waiting for the first picture: only the newest sound may be needed.
             self.waiting.pop_front();
             self.audio.dropped += 1;
