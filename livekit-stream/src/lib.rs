@@ -37,6 +37,6 @@ pub use room::{
     mint_token,
 };
 pub use stream::{
-    AudioStream, AudioStreamBuilder, EncodedStream, EncodedVideoStream, FrameSource, StreamError,
-    VideoStream, VideoStreamBuilder,
+    AudioStream, AudioStreamBuilder, DecodedStream, EncodedStream, EncodedVideoStream, FrameSource,
+    StreamError, VideoStream, VideoStreamBuilder,
 };

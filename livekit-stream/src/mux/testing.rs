@@ -38,7 +38,6 @@ impl Clip {
             -keyint_min 30 -sc_threshold 0 -preset veryfast -pix_fmt yuv420p -aud 1 -f h264 -"
         );
         let annex_b = ffmpeg(&args, &[])?;
-
         let mut units: Vec<Vec<u8>> = Vec::new();
         for nal_unit in h264::annexb_nal_units(&annex_b) {
             if NalUnitType::of(nal_unit) == Some(NalUnitType::AccessUnitDelimiter) {
@@ -68,7 +67,6 @@ impl Clip {
             "-f lavfi -i sine=440:sample_rate=48000:duration={seconds} -ac 2 -c:a libopus -f ogg -"
         );
         let ogg = ffmpeg(&args, &[])?;
-
         let frames = ogg_packets(&ogg)
             .into_iter()
             .skip(2)
@@ -87,7 +85,6 @@ impl Clip {
             "-f lavfi -i sine=440:sample_rate=48000:duration={seconds} -ac 2 -c:a aac -f adts -"
         );
         let adts = ffmpeg(&args, &[])?;
-
         let mut frames = Vec::new();
         let mut rest = &adts[..];
         while rest.len() > 7 {

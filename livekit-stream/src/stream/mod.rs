@@ -11,6 +11,7 @@ mod source;
 mod video;
 
 pub use audio::{AudioStream, AudioStreamBuilder};
+pub use decoded::DecodedStream;
 pub use encoded::{EncodedStream, EncodedVideoStream};
 pub use error::StreamError;
 pub(crate) use source::Current;
