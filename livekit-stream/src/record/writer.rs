@@ -76,6 +76,8 @@ pub(super) struct FileWriter {
     aac: bool,
     waiting: VecDeque<EncodedFrame>,
     first_sound_us: Option<i64>,
+    /// Whether sound that somebody sent was written.
+    pub(super) has_sound: bool,
     /// Whether a keyframe that came could not be used.
     pub(super) wants_keyframe: bool,
     /// Created before there is something to write, so that a bad path is known at once.
@@ -101,6 +103,7 @@ impl FileWriter {
             aac: audio == AudioMode::Aac,
             waiting: VecDeque::new(),
             first_sound_us: None,
+            has_sound: false,
             wants_keyframe: false,
             next_file: Some(SegmentFile::create(path).await?),
             open: None,
@@ -272,6 +275,7 @@ impl FileWriter {
             self.audio.dropped += 1;
             return Ok(());
         }
+        self.has_sound |= !is_video(&frame);
         let mut ready = Vec::new();
         let video_us = is_video(&frame).then_some(frame.timestamp_us);
         match (&mut open.filler, video_us) {
