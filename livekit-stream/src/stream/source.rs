@@ -210,7 +210,7 @@ impl FrameSource {
                 }
             }
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     /// Leads the frames of every track of `kind` to `ring`, then closes it. `unfit` gets tracks
