@@ -1,18 +1,13 @@
 //! Decoded sound as a stream.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use futures::Stream;
-
-use super::decoded::{Decoded, Output};
+use super::decoded::{DecodedStream, Media, Output};
 use super::{FrameSource, StreamError};
 use crate::codec::{Codec, MediaKind};
 use crate::decode::{self, AudioDecoder};
 use crate::fanout::Ring;
 use crate::frame::{AudioFrame, EncodedFrame, Resampler};
-use crate::room::{RemoteParticipant, TrackSource, WebRtcTrack};
 
 /// Frames kept for a reader that is behind: ten seconds of packets of 20 ms.
 const CAPACITY: usize = 500;
@@ -68,87 +63,32 @@ impl AudioStreamBuilder {
             worker.run(input)
         };
         let kind = MediaKind::Audio;
-        AudioStream {
-            decoded: Decoded::start(self.source, kind, CAPACITY, self.capacity, decode),
-        }
+        AudioStream::start(self.source, kind, CAPACITY, self.capacity, decode)
     }
 }
 
 /// The sound of one track, decoded, in a ring that keeps the newest.
 ///
-/// As a [`Stream`] it yields [`AudioFrame`]s and skips over errors, which are counted and can be
-/// read by [`last_error`](Self::last_error); as [`results`](Self::results) it yields the errors
-/// as items too. It ends with the track. Lost packets are concealed; silence that was not sent
-/// (DTX) shows as a jump of `timestamp_us`.
-#[derive(Debug)]
-pub struct AudioStream {
-    decoded: Decoded<AudioFrame>,
-}
+/// As a [`Stream`](futures::Stream) it yields [`AudioFrame`]s and skips over errors, which are
+/// counted and can be read by [`last_error`](DecodedStream::last_error); as
+/// [`results`](DecodedStream::results) it yields the errors as items too. It ends with the track.
+/// Lost packets are concealed; silence that was not sent (DTX) shows as a jump of `timestamp_us`.
+pub type AudioStream = DecodedStream<AudioFrame>;
 
-impl AudioStream {
-    /// The sound of a track with the builder's defaults: 48 kHz, one channel.
-    pub fn new(source: impl Into<FrameSource>) -> Self {
-        Self::builder(source).build()
-    }
+impl Media for AudioFrame {
+    type Builder = AudioStreamBuilder;
 
-    /// The sound of a track; see the builder's methods.
-    pub fn builder(source: impl Into<FrameSource>) -> AudioStreamBuilder {
+    fn builder(source: FrameSource) -> AudioStreamBuilder {
         AudioStreamBuilder {
-            source: source.into(),
+            source,
             capacity: CAPACITY,
             sample_rate: DECODER_RATE,
             num_channels: 1,
         }
     }
 
-    /// The sound of a track: the same as [`new`](Self::new).
-    pub fn from_track(track: impl Into<FrameSource>) -> Self {
-        Self::new(track)
-    }
-
-    /// The sound of whatever track a participant's source has: goes on when the track is
-    /// unpublished and published again, and ends when the participant leaves.
-    pub fn from_participant(participant: &RemoteParticipant, source: TrackSource) -> Self {
-        Self::new((participant, source))
-    }
-
-    /// The sound of a remote track of the `webrtc` crate, no LiveKit needed. Times count from the
-    /// moment of this call.
-    pub fn from_webrtc(track: WebRtcTrack) -> Self {
-        Self::new(track)
-    }
-
-    /// Frames that were dropped as the reader, or the decoder, was behind.
-    pub fn dropped_frames(&self) -> u64 {
-        self.decoded.dropped()
-    }
-
-    /// Errors met so far.
-    pub fn errors(&self) -> u64 {
-        self.decoded.errors()
-    }
-
-    /// The last error met.
-    pub fn last_error(&self) -> Option<&StreamError> {
-        self.decoded.last_error()
-    }
-
-    /// The same stream with its errors as items.
-    pub fn results(self) -> impl Stream<Item = Result<AudioFrame, StreamError>> + Send + Unpin {
-        self.decoded.results()
-    }
-
-    /// Stops decoding and reading the track. Frames not yet read are dropped.
-    pub async fn close(self) {
-        self.decoded.close().await;
-    }
-}
-
-impl Stream for AudioStream {
-    type Item = AudioFrame;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<AudioFrame>> {
-        self.decoded.poll_next(cx)
+    fn build(builder: AudioStreamBuilder) -> AudioStream {
+        builder.build()
     }
 }
 
