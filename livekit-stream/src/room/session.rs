@@ -9,7 +9,7 @@ use livekit_protocol as proto;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::signal::{self, Request, Response, Signal};
-use super::transport::{self, Transport, WebRtcTrack};
+use super::transport::{self, Role, Transport, WebRtcTrack};
 use super::{
     ConnectError, DisconnectReason, RemoteParticipant, RemoteTrack, RemoteTrackPublication,
     RoomEvent, RoomEvents, RoomOptions,
@@ -112,6 +112,8 @@ pub(super) struct Session {
     commands: mpsc::WeakSender<Command>,
     signal: Signal,
     subscriber: Transport,
+    /// Made when the server takes it for the session's primary connection.
+    publisher: Option<Transport>,
     subscribed: HashMap<String, Subscribed>,
     /// Tracks whose media came before their announcement, by sid.
     early: HashMap<String, WebRtcTrack>,
@@ -135,8 +137,21 @@ impl Session {
             .runtime
             .clone()
             .unwrap_or_else(transport::default_runtime);
-        let prepared = Transport::new(&join.ice_servers, is_loopback(url), runtime).await;
-        let (subscriber, media) = match prepared {
+        let (media_events, media) = mpsc::channel(transport::EVENT_CAPACITY);
+        let prepare = |role| {
+            let (runtime, events) = (Arc::clone(&runtime), media_events.clone());
+            Transport::new(role, &join.ice_servers, is_loopback(url), runtime, events)
+        };
+        let prepared = async {
+            let subscriber = prepare(Role::Subscriber).await?;
+            let publisher = if join.subscriber_primary {
+                None
+            } else {
+                Some(prepare(Role::Publisher).await?)
+            };
+            Ok::<_, transport::TransportError>((subscriber, publisher))
+        };
+        let (subscriber, publisher) = match prepared.await {
             Ok(prepared) => prepared,
             Err(error) => {
                 signal.leave().await;
@@ -167,12 +182,19 @@ impl Session {
             commands: commands.downgrade(),
             signal,
             subscriber,
+            publisher,
             subscribed: HashMap::new(),
             early: HashMap::new(),
             parked: HashMap::new(),
             ended,
             own_sid: own.sid,
         };
+        if let Err(error) = session.offer().await {
+            session.signal.leave().await;
+            return Err(ConnectError::Media {
+                reason: error.to_string(),
+            });
+        }
         for participant in join.other_participants {
             session.update_participant(participant).await;
         }
@@ -199,9 +221,18 @@ impl Session {
                     signal::Event::Lost => break DisconnectReason::SignalLost,
                 },
                 Some(event) = media.recv() => match event {
-                    transport::Event::Candidate(json) => self.send_candidate(json).await,
-                    transport::Event::Connected => self.emit(RoomEvent::MediaConnected),
-                    transport::Event::Failed => break DisconnectReason::MediaLost,
+                    transport::Event::Candidate(role, json) => {
+                        self.send_candidate(role, json).await;
+                    }
+                    transport::Event::Connected(role) => {
+                        if role == self.primary() {
+                            self.emit(RoomEvent::MediaConnected);
+                        }
+                    }
+                    transport::Event::Failed(role) => {
+                        tracing::error!(?role, "a peer connection failed");
+                        break DisconnectReason::MediaLost;
+                    }
                     transport::Event::Track(track) => self.media_came(track).await,
                 },
                 Some(sid) = ended.recv() => {
@@ -249,6 +280,9 @@ impl Session {
         }
         self.shared.changed.send_replace(());
         self.subscriber.close().await;
+        if let Some(publisher) = &self.publisher {
+            publisher.close().await;
+        }
         self.emit(RoomEvent::Disconnected { reason });
         self.events.close();
     }
@@ -261,6 +295,7 @@ impl Session {
     async fn handle_message(&mut self, message: Response) -> Option<DisconnectReason> {
         match message {
             Response::Offer(offer) => return self.answer(offer).await,
+            Response::Answer(answer) => return self.take_answer(answer).await,
             Response::Trickle(trickle) => self.add_candidate(&trickle).await,
             Response::Update(update) => {
                 for participant in update.participants {
@@ -329,19 +364,60 @@ impl Session {
         }
     }
 
-    async fn add_candidate(&mut self, trickle: &proto::TrickleRequest) {
-        if trickle.target != proto::SignalTarget::Subscriber as i32 {
-            return;
+    /// The connection by which the server tells whether the session is active.
+    fn primary(&self) -> Role {
+        match self.publisher {
+            Some(_) => Role::Publisher,
+            None => Role::Subscriber,
         }
-        if let Err(error) = self.subscriber.add_candidate(&trickle.candidate_init).await {
+    }
+
+    /// Offers the publisher's connection, if there is one.
+    async fn offer(&self) -> Result<(), transport::TransportError> {
+        let Some(publisher) = &self.publisher else {
+            return Ok(());
+        };
+        let offer = proto::SessionDescription {
+            r#type: "offer".to_owned(),
+            sdp: publisher.offer().await?,
+            ..proto::SessionDescription::default()
+        };
+        self.signal.send(Request::Offer(offer)).await;
+        Ok(())
+    }
+
+    async fn take_answer(&mut self, answer: proto::SessionDescription) -> Option<DisconnectReason> {
+        // An answer nobody asked for says nothing.
+        let publisher = self.publisher.as_mut()?;
+        match publisher.take_answer(answer.sdp).await {
+            Ok(()) => None,
+            Err(error) => {
+                tracing::error!(%error, "cannot take the server's answer");
+                Some(DisconnectReason::MediaLost)
+            }
+        }
+    }
+
+    async fn add_candidate(&mut self, trickle: &proto::TrickleRequest) {
+        let transport = if trickle.target == proto::SignalTarget::Subscriber as i32 {
+            Some(&mut self.subscriber)
+        } else {
+            self.publisher.as_mut()
+        };
+        let Some(transport) = transport else { return };
+        if let Err(error) = transport.add_candidate(&trickle.candidate_init).await {
             tracing::warn!(%error, "ignoring a candidate of the server's");
         }
     }
 
-    async fn send_candidate(&self, candidate_init: String) {
+    async fn send_candidate(&self, role: Role, candidate_init: String) {
+        let target = match role {
+            Role::Publisher => proto::SignalTarget::Publisher,
+            Role::Subscriber => proto::SignalTarget::Subscriber,
+        };
         let trickle = proto::TrickleRequest {
             candidate_init,
-            target: proto::SignalTarget::Subscriber as i32,
+            target: target as i32,
             r#final: false,
         };
         self.signal.send(Request::Trickle(trickle)).await;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use livekit_protocol as proto;
+use rtc::data_channel::RTCDataChannelInit;
 use rtc::interceptor::{NackGeneratorBuilder, ReceiverReportBuilder, Registry, Slot};
 use rtc::rtp_transceiver::rtp_sender::{RTCRtpHeaderExtensionCapability, RtpCodecKind};
 use tokio::sync::mpsc;
@@ -41,21 +42,38 @@ const NACK_WINDOW: u16 = 1024;
 
 /// Events of a peer connection that wait for the session. A session busy with an offer takes
 /// milliseconds; candidates come by the dozen.
-const EVENT_CAPACITY: usize = 512;
+pub(crate) const EVENT_CAPACITY: usize = 512;
+
+/// The most candidates that are kept until there is a description to add them to.
+const EARLY_CANDIDATES: usize = 256;
+
+/// The data channels that LiveKit's clients open: one for what has to arrive, one for what is of
+/// use only while new.
+const RELIABLE_CHANNEL: &str = "_reliable";
+const LOSSY_CHANNEL: &str = "_lossy";
+
+/// Which of a session's two connections: the server offers on the subscriber's, we on the
+/// publisher's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    Publisher,
+    Subscriber,
+}
 
 /// What a peer connection tells its session.
 pub(crate) enum Event {
     /// A local candidate, as JSON for the peer.
-    Candidate(String),
+    Candidate(Role, String),
     /// The connection is up.
-    Connected,
+    Connected(Role),
     /// The connection could not be made, or is lost for good.
-    Failed,
+    Failed(Role),
     /// A track came.
     Track(WebRtcTrack),
 }
 
 struct Handler {
+    role: Role,
     events: mpsc::Sender<Event>,
 }
 
@@ -68,14 +86,14 @@ impl PeerConnectionEventHandler for Handler {
             .ok()
             .and_then(|init| serde_json::to_string(&init).ok());
         if let Some(json) = json {
-            let _ = self.events.send(Event::Candidate(json)).await;
+            let _ = self.events.send(Event::Candidate(self.role, json)).await;
         }
     }
 
     async fn on_connection_state_change(&self, state: RTCPeerConnectionState) {
         let event = match state {
-            RTCPeerConnectionState::Connected => Event::Connected,
-            RTCPeerConnectionState::Failed => Event::Failed,
+            RTCPeerConnectionState::Connected => Event::Connected(self.role),
+            RTCPeerConnectionState::Failed => Event::Failed(self.role),
             _ => return,
         };
         let _ = self.events.send(event).await;
@@ -103,10 +121,10 @@ impl From<serde_json::Error> for TransportError {
     }
 }
 
-/// A peer connection that answers offers.
+/// A peer connection with one of the server's.
 pub(crate) struct Transport {
     connection: Box<dyn PeerConnection>,
-    /// Candidates that came before the first offer.
+    /// Candidates that came before the server's first description.
     early: Vec<RTCIceCandidateInit>,
     described: bool,
     orientation_id: Option<u8>,
@@ -115,10 +133,12 @@ pub(crate) struct Transport {
 impl Transport {
     /// `loopback`: the peer is on this machine.
     pub(crate) async fn new(
+        role: Role,
         ice_servers: &[proto::IceServer],
         loopback: bool,
         runtime: Arc<dyn Runtime>,
-    ) -> Result<(Self, mpsc::Receiver<Event>), TransportError> {
+        events: mpsc::Sender<Event>,
+    ) -> Result<Self, TransportError> {
         let mut media = MediaEngine::default();
         media.register_default_codecs()?;
         for kind in [RtpCodecKind::Video, RtpCodecKind::Audio] {
@@ -134,7 +154,6 @@ impl Transport {
         };
         media.register_header_extension(orientation, RtpCodecKind::Video, None)?;
 
-        let (sender, events) = mpsc::channel(EVENT_CAPACITY);
         // Loopback is left out when a wildcard is resolved to interfaces.
         let addresses = if loopback {
             vec!["0.0.0.0:0", "127.0.0.1:0"]
@@ -154,44 +173,68 @@ impl Transport {
             .with_setting_engine(settings)
             .with_interceptor_registry(receiving())
             .with_runtime(runtime)
-            .with_handler(Arc::new(Handler { events: sender }))
+            .with_handler(Arc::new(Handler { role, events }))
             .with_udp_addrs(addresses)
             .build();
         // A future of 20 KiB, which would be part of every caller's.
         let connection = Box::pin(building).await?;
-        let transport = Self {
+        Ok(Self {
             connection: Box::new(connection),
             early: Vec::new(),
             described: false,
             orientation_id: None,
+        })
+    }
+
+    /// Opens the data channels that LiveKit's clients open on their publisher's connection, and
+    /// gives the offer.
+    pub(crate) async fn offer(&self) -> Result<String, TransportError> {
+        let lossy = RTCDataChannelInit {
+            ordered: false,
+            max_retransmits: Some(0),
+            ..RTCDataChannelInit::default()
         };
-        Ok((transport, events))
+        for (label, options) in [(RELIABLE_CHANNEL, None), (LOSSY_CHANNEL, Some(lossy))] {
+            self.connection.create_data_channel(label, options).await?;
+        }
+        let offer = self.connection.create_offer(None).await?;
+        let sdp = offer.sdp.clone();
+        self.connection.set_local_description(offer).await?;
+        Ok(sdp)
+    }
+
+    /// Takes the answer to our offer.
+    pub(crate) async fn take_answer(&mut self, answer: String) -> Result<(), TransportError> {
+        self.describe(RTCSessionDescription::answer(answer)?).await
     }
 
     /// Takes an offer and gives the answer.
     pub(crate) async fn answer(&mut self, offer: String) -> Result<String, TransportError> {
         self.orientation_id = extension_id(&offer, VIDEO_ORIENTATION);
-        self.connection
-            .set_remote_description(RTCSessionDescription::offer(offer)?)
-            .await?;
-        self.described = true;
-        for candidate in std::mem::take(&mut self.early) {
-            if let Err(error) = self.connection.add_ice_candidate(candidate).await {
-                tracing::warn!(%error, "ignoring a candidate of the server's");
-            }
-        }
+        self.describe(RTCSessionDescription::offer(offer)?).await?;
         let answer = self.connection.create_answer(None).await?;
         let sdp = answer.sdp.clone();
         self.connection.set_local_description(answer).await?;
         Ok(sdp)
     }
 
-    /// Takes a candidate of the peer's, which may come before the first offer.
+    async fn describe(&mut self, description: RTCSessionDescription) -> Result<(), TransportError> {
+        self.connection.set_remote_description(description).await?;
+        self.described = true;
+        for candidate in std::mem::take(&mut self.early) {
+            if let Err(error) = self.connection.add_ice_candidate(candidate).await {
+                tracing::warn!(%error, "ignoring a candidate of the server's");
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a candidate of the peer's, which may come before its first description.
     pub(crate) async fn add_candidate(&mut self, json: &str) -> Result<(), TransportError> {
         let candidate: RTCIceCandidateInit = serde_json::from_str(json)?;
         if self.described {
             self.connection.add_ice_candidate(candidate).await?;
-        } else {
+        } else if self.early.len() < EARLY_CANDIDATES {
             self.early.push(candidate);
         }
         Ok(())
