@@ -1,6 +1,9 @@
 //! However `livekit-stream record` ends, what it wrote plays.
 
+use std::fs::{self, OpenOptions};
+use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use livekit_stream_tests::cli::{self, Program};
@@ -8,7 +11,7 @@ use livekit_stream_tests::clip::VideoOptions;
 use livekit_stream_tests::livekit::LiveKitServer;
 use livekit_stream_tests::peers::Peer;
 use livekit_stream_tests::publisher::{PublishOptions, PublishedTrack, Publisher};
-use livekit_stream_tests::{media, require};
+use livekit_stream_tests::{media, process, require};
 use tempfile::TempDir;
 
 const DEADLINE: Duration = Duration::from_secs(40);
@@ -53,6 +56,39 @@ async fn ctrl_c_and_sigterm_close_the_file() {
         assert!((2.0..5.6).contains(&seconds), "{seconds} s");
     }
     publisher.leave().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_ctrl_c_does_not_wait_for_what_holds_up_the_first() {
+    require!(Peer::LiveKit, Peer::Ffmpeg);
+    let server = LiveKitServer::start().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    // A pipe that is read no further: what is to be written at the end cannot be.
+    let pipe = folder.path().join("out.mp4");
+    let mut make = Command::new("mkfifo");
+    process::run_ok(make.arg(&pipe), DEADLINE);
+    let mut reader = OpenOptions::new();
+    let mut reader = reader.read(true).write(true).open(&pipe).expect("a pipe");
+    let mut program = Program::start(&mut cli::record(&server, &pipe));
+    let (publisher, tracks) = publish(&server, "alice").await;
+    tracks[0].sent_at_least(90, DEADLINE).await;
+    program.interrupt();
+    program.says("Ctrl-C: ", DEADLINE).await;
+    // The recorder gives what is on its way two seconds, and the pipe takes nothing.
+    tracks[0].sent_at_least(tracks[0].sent().len() + 120, DEADLINE).await;
+    assert!(program.is_running(), "it still waits to write the end");
+    program.interrupt();
+    let ended = program.ended(Duration::from_secs(1)).await;
+    assert_eq!(ended.code, Some(130), "{}", ended.stderr);
+    publisher.leave().await;
+
+    // What a pipe holds: 64 KiB, the last fragment in part.
+    let mut written = vec![0; 1 << 16];
+    let length = reader.read(&mut written).expect("the pipe is read");
+    let path = folder.path().join("read.mp4");
+    fs::write(&path, &written[..length]).expect("it is kept");
+    let seconds = seconds(&path);
+    assert!(seconds > 0.3, "{seconds} s in {length} bytes");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
