@@ -70,11 +70,12 @@ impl Garbage {
         bytes.into()
     }
 
-    /// Random bytes for a header extension of one byte's header: 1 to 16 (RFC 8285 section 4.2).
-    pub fn extension(&mut self) -> Bytes {
+    /// A header extension in the one-byte form: an id, 1 to 14, and 1 to 16 random bytes (RFC 8285
+    /// section 4.2).
+    pub fn extension(&mut self) -> (u8, Bytes) {
         let mut bytes = vec![0; self.0.random_range(1..=16)];
         self.0.fill_bytes(&mut bytes);
-        bytes.into()
+        (self.0.random_range(1..=14), bytes.into())
     }
 
     /// True every other time or so.
