@@ -98,7 +98,10 @@ async fn a_terminal_shows_lines_that_live_until_ctrl_c() {
     // The lines that lived are gone: after the last of them the summary is written.
     let lines = lines(&ended.stderr);
     let summary = lines.last().map(String::as_str).unwrap_or_default();
-    assert!(summary.contains("out.mp4: ") && summary.ends_with("stopped"), "{lines:#?}");
+    assert!(
+        summary.contains("out.mp4: ") && summary.ends_with("stopped"),
+        "{lines:#?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -120,6 +123,12 @@ async fn without_a_terminal_plain_lines_come_more_seldom() {
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     assert!(!ended.stderr.contains(['\u{1b}', '\r']), "{}", ended.stderr);
     let lines = ended.stderr.lines();
-    let progress = lines.filter(|line| line.starts_with("alice camera: ")).count();
-    assert!((2..=4).contains(&progress), "{progress} lines: {}", ended.stderr);
+    let progress = lines
+        .filter(|line| line.starts_with("alice camera: "))
+        .count();
+    assert!(
+        (2..=4).contains(&progress),
+        "{progress} lines: {}",
+        ended.stderr
+    );
 }

@@ -75,7 +75,9 @@ async fn a_second_ctrl_c_does_not_wait_for_what_holds_up_the_first() {
     program.interrupt();
     program.says("Ctrl-C: ", DEADLINE).await;
     // The recorder gives what is on its way two seconds, and the pipe takes nothing.
-    tracks[0].sent_at_least(tracks[0].sent().len() + 120, DEADLINE).await;
+    tracks[0]
+        .sent_at_least(tracks[0].sent().len() + 120, DEADLINE)
+        .await;
     assert!(program.is_running(), "it still waits to write the end");
     program.interrupt();
     let ended = program.ended(Duration::from_secs(1)).await;

@@ -117,7 +117,10 @@ async fn sound_becomes_aac_when_asked_for_and_pictures_stay_as_they_are() {
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
 
     let probe = assert_plays(&path, 4.8..5.2, "aac");
-    assert_eq!((probe.audio().sample_rate, probe.audio().channels), (48_000, 2));
+    assert_eq!(
+        (probe.audio().sample_rate, probe.audio().channels),
+        (48_000, 2)
+    );
     media::assert_run_of(&sent, &media::h264_pictures(&path));
     let report = read_report(&report);
     let tracks = &report["recordings"][0]["tracks"];

@@ -8,7 +8,7 @@ use livekit_stream_tests::cli::{self, Program};
 use livekit_stream_tests::clip::{AudioClip, VideoClip, VideoOptions};
 use livekit_stream_tests::livekit::LiveKitServer;
 use livekit_stream_tests::peers::Peer;
-use livekit_stream_tests::publisher::{PublishOptions, Publisher};
+use livekit_stream_tests::publisher::{PublishOptions, PublishedTrack, Publisher};
 use livekit_stream_tests::{media, require};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -48,7 +48,7 @@ async fn record_screen(screen: Vec<PublishOptions>) -> Recorded {
     assert!(!path.exists(), "a camera is not what was asked for");
     tracks.extend(alice.publish_all(screen).await);
     let ended = program.ended(DEADLINE).await;
-    let sent = tracks[1..].iter().map(|track| track.sent_frames());
+    let sent = tracks[1..].iter().map(PublishedTrack::sent_frames);
     let sent = sent.collect();
     alice.leave().await;
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use bytes::Bytes;
 use livekit_stream::RoomOptions;
-use livekit_stream_tests::clip::{AudioClip, VideoClip, VideoCodec, VideoOptions};
+use livekit_stream_tests::clip::{VideoCodec, VideoOptions};
 use livekit_stream_tests::garbage::Garbage;
 use livekit_stream_tests::guest::DEADLINE;
 use livekit_stream_tests::impairment::Impairment;
@@ -28,7 +28,9 @@ async fn disturb(track: &PublishedTrack, times: usize, mut payload: impl FnMut()
 
 /// Waits until so many more frames have been sent.
 async fn go_on(track: &PublishedTrack, frames: usize) {
-    track.sent_at_least(track.sent().len() + frames, DEADLINE).await;
+    track
+        .sent_at_least(track.sent().len() + frames, DEADLINE)
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -48,7 +50,11 @@ async fn malformed_h264_payloads_leave_no_broken_picture() {
 
     media::assert_plays(&recorded.path);
     let video = &recorded.report.tracks[0];
-    assert!(video.frames_dropped >= 60, "{} dropped", video.frames_dropped);
+    assert!(
+        video.frames_dropped >= 60,
+        "{} dropped",
+        video.frames_dropped
+    );
     assert_eq!(video.packets_lost, 0, "nothing was lost on the way");
     let (sent, pictures) = (
         tracks[0].sent_frames(),
@@ -67,10 +73,9 @@ async fn random_h264_and_opus_payloads_do_not_end_the_recording() {
     let recording = Recording::start().await;
     let tracks = recording
         .publisher
-        .publish_all(vec![
-            PublishOptions::camera(VideoClip::make(VideoOptions::default().seconds(20))),
-            PublishOptions::microphone(AudioClip::make(20)),
-        ])
+        .publish_all(PublishOptions::camera_and_microphone(
+            VideoOptions::default().seconds(20),
+        ))
         .await;
     go_on(&tracks[0], 60).await;
     let (mut of_pictures, mut of_sound) = (Garbage::new(2), Garbage::new(3));

@@ -25,7 +25,7 @@ use tokio::sync::{Mutex, mpsc};
 use webrtc::media_stream::track_local::TrackLocal;
 use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
 
-use crate::clip::{annexb, AudioClip, VideoClip, VideoCodec, VideoOptions};
+use crate::clip::{AudioClip, VideoClip, VideoCodec, VideoOptions, annexb};
 use crate::impairment::Impairment;
 use pump::{Clock, Output, Timeline};
 use session::Session;
