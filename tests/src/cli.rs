@@ -248,15 +248,16 @@ impl Program {
     ///
     /// When the deadline passes first, or it has ended without.
     pub async fn says(&mut self, text: &str, deadline: Duration) {
-        self.shows(deadline, |stderr| stderr.contains(text)).await;
+        let wanted = |stderr: &str| stderr.contains(text);
+        self.shows(text, deadline, wanted).await;
     }
 
-    /// Waits until all it has written so far is as wanted.
+    /// Waits until all it has written so far is as wanted; `what` tells a failed test what that is.
     ///
     /// # Panics
     ///
     /// When the deadline passes first, or it has ended without.
-    pub async fn shows(&mut self, deadline: Duration, wanted: impl Fn(&str) -> bool) {
+    pub async fn shows(&mut self, what: &str, deadline: Duration, wanted: impl Fn(&str) -> bool) {
         let end = Instant::now() + deadline;
         loop {
             let exited = self.process.exited();
@@ -264,8 +265,14 @@ impl Program {
             if wanted(&stderr) {
                 return;
             }
-            assert!(exited.is_none(), "it ended too early: {exited:?} {stderr}");
-            assert!(Instant::now() < end, "not said in {deadline:?}: {stderr}");
+            assert!(
+                exited.is_none(),
+                "it ended without {what:?}: {exited:?} {stderr}"
+            );
+            assert!(
+                Instant::now() < end,
+                "no {what:?} in {deadline:?}: {stderr}"
+            );
             tokio::time::sleep(POLL).await;
         }
     }

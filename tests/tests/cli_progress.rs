@@ -83,7 +83,7 @@ async fn a_terminal_shows_lines_that_live_until_ctrl_c() {
     let mut program = Program::start_on_terminal(&cli::record(&server, &path));
     program.says("waiting for", DEADLINE).await;
     let (publisher, tracks) = publish(&server).await;
-    let shown = program.shows(DEADLINE, |screen| {
+    let shown = program.shows("figures of both tracks", DEADLINE, |screen| {
         let lines = lines(screen);
         let camera = lines.iter().filter(|line| tells_the_camera(line)).count();
         camera >= 3 && lines.iter().any(|line| tells_the_microphone(line))
@@ -113,7 +113,7 @@ async fn without_a_terminal_plain_lines_come_more_seldom() {
     let mut program = Program::start(&mut cli::record(&server, &path));
     program.says("waiting for", DEADLINE).await;
     let (publisher, _tracks) = publish(&server).await;
-    let shown = program.shows(DEADLINE, |text| {
+    let shown = program.shows("figures of both tracks", DEADLINE, |text| {
         text.lines().any(tells_the_camera) && text.lines().any(tells_the_microphone)
     });
     shown.await;
