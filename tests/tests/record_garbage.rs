@@ -87,8 +87,9 @@ async fn random_h264_and_opus_payloads_do_not_end_the_recording() {
     let recorded = recording.stop().await;
 
     // A random payload may well pass for a slice, which a recorder that copies cannot know; but
-    // times only grow, and the pictures and packets after it are as they were sent.
+    // times only grow, no packet of sound is damaged, and what comes after it is as it was sent.
     media::probe(&recorded.path).assert_monotonic();
+    media::decode_sound_without_errors(&recorded.path);
     let [video, audio] = &*recorded.report.tracks else {
         panic!("pictures and sound, no more");
     };

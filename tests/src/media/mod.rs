@@ -26,12 +26,21 @@ const DEADLINE: Duration = Duration::from_secs(120);
 ///
 /// On the first thing that ffmpeg complains about.
 pub fn decode_without_errors(path: &Path) {
+    decode(path, "0");
+}
+
+/// [`decode_without_errors`] of the sound alone.
+pub fn decode_sound_without_errors(path: &Path) {
+    decode(path, "0:a");
+}
+
+fn decode(path: &Path, streams: &str) {
     let mut command = ffmpeg("error");
     command.args(["-xerror", "-i"]).arg(path);
     // Times as they are: ffmpeg would else complain of pictures closer than its guess of a rate.
     command.args([
         "-map",
-        "0",
+        streams,
         "-fps_mode",
         "passthrough",
         "-enc_time_base",
