@@ -11,6 +11,7 @@
 pub mod chromium;
 pub mod cli;
 pub mod clip;
+pub mod garbage;
 pub mod guest;
 pub mod http;
 pub mod impairment;
@@ -20,5 +21,6 @@ pub mod nginx;
 pub mod peers;
 pub mod process;
 pub mod publisher;
+pub mod recording;
 
 mod cache;

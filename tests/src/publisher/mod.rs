@@ -10,6 +10,7 @@ mod track;
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use livekit_protocol::{
     AddTrackRequest, AudioTrackFeature, MuteTrackRequest, SimulcastCodec, TrackType, VideoLayer,
     VideoQuality, signal_request,
@@ -24,7 +25,7 @@ use tokio::sync::{Mutex, mpsc};
 use webrtc::media_stream::track_local::TrackLocal;
 use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
 
-use crate::clip::{AudioClip, VideoClip, VideoCodec};
+use crate::clip::{AudioClip, VideoClip, VideoCodec, VideoOptions, annexb};
 use crate::impairment::Impairment;
 use pump::{Clock, Output, Timeline};
 use session::Session;
@@ -66,6 +67,19 @@ impl PublishOptions {
         Self::new(Media::Video(Arc::new(clip)), TrackSource::ScreenShare)
     }
 
+    /// A shared screen's own sound, again and again.
+    pub fn screen_share_audio(clip: AudioClip) -> Self {
+        Self::new(Media::Audio(Arc::new(clip)), TrackSource::ScreenShareAudio)
+    }
+
+    /// A camera and a microphone whose clips are equally long, in sync.
+    pub fn camera_and_microphone(options: VideoOptions) -> Vec<Self> {
+        vec![
+            Self::camera(VideoClip::make(options)),
+            Self::microphone(AudioClip::make(options.seconds)),
+        ]
+    }
+
     /// A microphone that plays the clip again and again.
     pub fn microphone(clip: AudioClip) -> Self {
         Self::new(Media::Audio(Arc::new(clip)), TrackSource::Microphone)
@@ -101,6 +115,18 @@ impl PublishOptions {
     pub fn ignoring_keyframe_requests(mut self) -> Self {
         self.answer_keyframe_requests = false;
         self
+    }
+
+    /// The frame of the clip that was sent, as a file that copied it holds it: the slices of an
+    /// H.264 picture, a VP8 frame, an Opus packet.
+    fn frame(&self, index: usize) -> Bytes {
+        match &self.media {
+            Media::Audio(clip) => clip.packets[index].data.clone(),
+            Media::Video(clip) if clip.options.codec == VideoCodec::H264 => {
+                annexb::slices(&clip.units[index].data)
+            }
+            Media::Video(clip) => clip.units[index].data.clone(),
+        }
     }
 
     fn codec(&self) -> RTCRtpCodec {
