@@ -27,7 +27,7 @@ use crate::stream::{Choice, Current, EncodedStream};
 const CAPACITY: usize = 256;
 
 /// How long a picture waits for those that are to be transcoded with it.
-const BATCH_WAIT: Duration = Duration::from_millis(200);
+const BATCH_WAIT: Duration = Duration::from_millis(300);
 
 /// Which tracks, and what the output takes besides H.264 and AAC.
 #[derive(Debug, Clone)]

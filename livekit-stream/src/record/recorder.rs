@@ -14,7 +14,7 @@ use crate::codec::Codec;
 use crate::room::{Presence, RemoteParticipant, Room};
 
 /// Pictures transcoded at a time: with thirty a second they wait for a quarter of a fragment.
-const BATCH: usize = 4;
+const BATCH: usize = 8;
 
 /// How a [`Recorder`] is made.
 pub type RecorderBuilder = OutputBuilder<ToFile>;
