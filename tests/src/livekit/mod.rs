@@ -1,6 +1,7 @@
 //! A real LiveKit server on loopback, with ports, keys and a log of its own.
 
 mod expired;
+mod proxy;
 mod rooms;
 
 use std::fmt::Write as _;
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use livekit_token::AccessToken;
 pub use livekit_token::VideoGrants;
+pub use proxy::SignalProxy;
 use serde_json::json;
 use tempfile::TempDir;
 
