@@ -33,8 +33,8 @@ pub use record::{
 pub use room::{
     ConnectError, DisconnectReason, ParticipantKind, RemoteAudioTrack, RemoteParticipant,
     RemoteTrack, RemoteTrackPublication, RemoteVideoTrack, Room, RoomEvent, RoomEvents,
-    RoomOptions, SenderReports, SubscribeError, TokenOptions, TrackSource, WebRtcPeer, WebRtcTrack,
-    mint_token,
+    RoomOptions, SenderReports, StreamState, SubscribeError, TokenOptions, TrackSource,
+    VideoQuality, WebRtcPeer, WebRtcTrack, mint_token,
 };
 pub use stream::{
     AudioStream, AudioStreamBuilder, DecodedStream, EncodedStream, EncodedVideoStream, FrameSource,

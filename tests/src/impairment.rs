@@ -50,6 +50,8 @@ pub struct Counts {
     pub lost_received: usize,
     /// Sent later than packets that came after them.
     pub reordered: usize,
+    /// Bytes of datagrams of any kind that came in and were not lost.
+    pub received_bytes: usize,
 }
 
 impl fmt::Debug for Impairment {
@@ -313,6 +315,7 @@ impl AsyncUdpSocket for ImpairedSocket {
                 }
             }
             meta.len = kept;
+            state.counts.received_bytes += kept;
         }
         Poll::Ready(Ok(received))
     }

@@ -3,8 +3,10 @@
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
+use livekit_stream::codec::MediaKind;
 use livekit_stream::{
-    AudioMode, MediaSource, OutputBuilder, RemoteParticipant, Room, TrackSource, VideoMode,
+    AudioMode, MediaSource, OutputBuilder, RemoteParticipant, Room, RoomEvent, TrackSource,
+    VideoMode, VideoQuality,
 };
 
 /// A shared screen's sound is published just after its picture; so long it is waited for.
@@ -26,6 +28,9 @@ pub(crate) struct Selection {
     /// What becomes of the sound
     #[arg(long, default_value = "auto", value_name = "auto|copy|aac|none")]
     pub(crate) audio: AudioMode,
+    /// Which layer to take of a video that is published in several [default: high]
+    #[arg(long, value_name = "high|medium|low", value_parser = quality)]
+    pub(crate) quality: Option<VideoQuality>,
     /// End after so many seconds of media [default: at Ctrl-C, SIGTERM or the room's end]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) duration: Option<Duration>,
@@ -39,6 +44,15 @@ pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     match Duration::try_from_secs_f64(seconds) {
         Ok(duration) if !duration.is_zero() => Ok(duration),
         _ => Err("not a positive number of seconds".to_owned()),
+    }
+}
+
+fn quality(text: &str) -> Result<VideoQuality, String> {
+    match text {
+        "high" => Ok(VideoQuality::High),
+        "medium" => Ok(VideoQuality::Medium),
+        "low" => Ok(VideoQuality::Low),
+        _ => Err("not one of high, medium, low".to_owned()),
     }
 }
 
@@ -117,6 +131,17 @@ impl<'a> Finder<'a> {
         found
     }
 
+    /// Asks for the layer that is wanted, as soon as a video is published.
+    pub(crate) async fn ask(&self, event: &RoomEvent) {
+        if let (Some(quality), RoomEvent::TrackPublished { publication, .. }) =
+            (self.selection.quality, event)
+            && publication.kind() == MediaKind::Video
+        {
+            // In a room that has been left there is nothing to ask for.
+            let _ = publication.set_video_quality(quality).await;
+        }
+    }
+
     /// What is waited for, in words.
     pub(crate) fn awaited(&self) -> String {
         self.selection.awaited()
@@ -184,5 +209,11 @@ mod tests {
         for wrong in ["", "ten", "0", "-1", "NaN", "inf", "1e30"] {
             assert!(seconds(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn qualities_are_names() {
+        assert_eq!(quality("low"), Ok(VideoQuality::Low));
+        assert!(quality("720p").is_err() && quality("").is_err());
     }
 }
