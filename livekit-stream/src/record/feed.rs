@@ -28,13 +28,14 @@ const CAPACITY: usize = 256;
 /// How long a picture waits for those that are to be transcoded with it.
 const BATCH_WAIT: Duration = Duration::from_millis(200);
 
-/// Which tracks, and what the output takes besides H.264 and AAC.
+/// Which tracks, and what the output takes.
 #[derive(Debug, Clone)]
 pub(super) struct Wanted {
     pub(super) source: MediaSource,
     pub(super) video: VideoMode,
     pub(super) audio: AudioMode,
-    pub(super) takes_opus: bool,
+    /// The codecs that the output takes as they come.
+    pub(super) takes: &'static [Codec],
     /// How the output is named in errors.
     pub(super) output: String,
     pub(super) encoder: VideoOptions,
@@ -307,7 +308,7 @@ impl VideoWorker {
             self.track
                 .dropped
                 .store(frames.get_ref().dropped_frames(), Ordering::Relaxed);
-            let plan = video_plan(self.wanted.video, frame.codec);
+            let plan = video_plan(self.wanted.video, frame.codec, self.wanted.takes);
             self.track
                 .saw(frame.codec, matches!(plan, Plan::Transcode(_)));
             let items = match plan {
@@ -402,7 +403,7 @@ impl AudioWorker {
             self.track
                 .dropped
                 .store(packets.dropped_frames(), Ordering::Relaxed);
-            let plan = audio_plan(self.wanted.audio, packet.codec, self.wanted.takes_opus);
+            let plan = audio_plan(self.wanted.audio, packet.codec, self.wanted.takes);
             self.track
                 .saw(packet.codec, matches!(plan, Plan::Transcode(_)));
             match plan {

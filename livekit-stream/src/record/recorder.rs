@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::feed::{Feed, Item, Track, Wanted};
 use super::job::{DRAIN, Job, Limit, PROGRESS_INTERVAL, Stop};
 use super::report::{RecordError, RecordingReport, TrackReport};
-use super::selection::{AudioMode, MediaSource, VideoMode};
+use super::selection::{AudioMode, MP4, MediaSource, VideoMode};
 use super::writer::{FileWriter, Written};
 use crate::codec::Codec;
 use crate::encode::VideoOptions;
@@ -73,7 +73,7 @@ impl RecorderBuilder {
             source: self.source,
             video: self.video,
             audio: self.audio,
-            takes_opus: true,
+            takes: MP4,
             output: path.display().to_string(),
             encoder: self.encoder,
             batch: BATCH,
@@ -95,7 +95,7 @@ impl RecorderBuilder {
 
 /// A participant's camera and microphone, or screen, on their way to one fragmented MP4 file.
 ///
-/// H.264 and Opus are copied as they come; VP8 is transcoded to H.264. The file is playable at
+/// H.264, H.265, VP9, AV1 and Opus are copied as they come; VP8 is transcoded to H.264. The file is playable at
 /// any moment, whatever becomes of this process. Dropping the recorder lets the recording go on
 /// until the participant leaves; [`stop`](Self::stop) ends it.
 ///

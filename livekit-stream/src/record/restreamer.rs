@@ -11,7 +11,7 @@ use super::feed::{Feed, Item, Wanted, is_video};
 use super::job::{DRAIN, Job, Limit, PROGRESS_INTERVAL, Stop};
 use super::recorder::track_report;
 use super::report::{RecordError, TrackReport};
-use super::selection::{AudioMode, MediaSource, VideoMode};
+use super::selection::{AudioMode, MediaSource, RTMP, VideoMode};
 use super::writer::Written;
 use crate::encode::{AudioOptions, VideoOptions};
 use crate::mux::AudioTrack;
@@ -174,7 +174,7 @@ impl RestreamerBuilder {
             source: self.source,
             video: self.video,
             audio: self.audio,
-            takes_opus: false,
+            takes: RTMP,
             output: "an RTMP server".to_owned(),
             encoder: self.encoder,
             batch: 1,
