@@ -13,6 +13,11 @@ impl<'a> BitReader<'a> {
         Self { bytes, position: 0 }
     }
 
+    /// Bits read so far.
+    pub(super) fn position(&self) -> usize {
+        self.position
+    }
+
     /// An unsigned number of `count` bits, at most 32: `f(n)` or `u(n)` of the standards.
     pub(super) fn take(&mut self, count: u32) -> Option<u32> {
         let mut value = 0;

@@ -3,9 +3,13 @@
 //! Binding).
 
 mod header;
+mod hide;
 mod superframe;
 
+use std::fmt::Write as _;
+
 pub use header::{ColorConfig, FrameHeader, FrameSize};
+pub use hide::hide;
 pub use superframe::{MAX_FRAMES, MAX_INDEX, append_index, frames};
 
 use crate::frame::VideoSize;
@@ -131,7 +135,8 @@ impl Configuration {
         let points = self.color_code_points();
         if chroma != 1 || self.color.full_range || !matches!(points, [1, 1, 1] | [2, 2, 2]) {
             let [primaries, transfer, matrix] = points;
-            text += &format!(
+            let _ = write!(
+                text,
                 ".{chroma:02}.{primaries:02}.{transfer:02}.{matrix:02}.{:02}",
                 u8::from(self.color.full_range)
             );

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::clip::annexb;
+use crate::clip::{VideoCodec, annexb};
 use crate::peers::Peer;
 use crate::process;
 
@@ -58,6 +58,26 @@ pub fn extract_annexb(path: &Path) -> Vec<Bytes> {
     command.args(["-map", "0:v:0", "-c", "copy"]);
     command.args(["-bsf:v", "h264_mp4toannexb", "-f", "h264", "-"]);
     annexb::access_units(&process::run_ok(&mut command, DEADLINE))
+}
+
+/// The [pictures](VideoCodec::picture) of a file's first video stream, in file order.
+///
+/// # Panics
+///
+/// When ffmpeg cannot read the file, or its codec is another.
+pub fn extract_pictures(path: &Path, codec: VideoCodec) -> Vec<Bytes> {
+    let format: &[&str] = match codec {
+        VideoCodec::H264 => &["-bsf:v", "h264_mp4toannexb", "-f", "h264"],
+        VideoCodec::H265 => &["-bsf:v", "hevc_mp4toannexb", "-f", "hevc"],
+        VideoCodec::Vp8 | VideoCodec::Vp9 | VideoCodec::Av1 => &["-f", "ivf"],
+    };
+    let mut command = ffmpeg("error");
+    command.arg("-i").arg(path);
+    command.args(["-map", "0:v:0", "-c", "copy"]);
+    command.args(format).arg("-");
+    let stream = process::run_ok(&mut command, DEADLINE);
+    let units = codec.units(&stream);
+    units.iter().map(|(unit, _)| codec.picture(unit)).collect()
 }
 
 fn ffmpeg(loglevel: &str) -> Command {

@@ -24,7 +24,7 @@ use tokio::sync::{Mutex, mpsc};
 use webrtc::media_stream::track_local::TrackLocal;
 use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
 
-use crate::clip::{AudioClip, VideoClip, VideoCodec};
+use crate::clip::{AudioClip, VideoClip};
 use crate::impairment::Impairment;
 use pump::{Clock, Output, Timeline};
 use session::Session;
@@ -145,11 +145,7 @@ impl PublishOptions {
                     ..VideoLayer::default()
                 }];
                 request.simulcast_codecs = vec![SimulcastCodec {
-                    codec: match clip.options.codec {
-                        VideoCodec::H264 => "h264",
-                        VideoCodec::Vp8 => "vp8",
-                    }
-                    .to_owned(),
+                    codec: clip.options.codec.name().to_owned(),
                     cid: cid.to_owned(),
                     layers: request.layers.clone(),
                     ..SimulcastCodec::default()

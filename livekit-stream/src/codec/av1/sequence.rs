@@ -1,5 +1,7 @@
 //! The sequence header (section 5.5).
 
+use std::fmt::Write as _;
+
 use crate::codec::bits::BitReader;
 use crate::frame::VideoSize;
 
@@ -155,7 +157,8 @@ impl SequenceHeader {
         if !is_default {
             let [x, y, position] = chroma;
             let [primaries, transfer, matrix] = points;
-            text += &format!(
+            let _ = write!(
+                text,
                 ".{}.{x}{y}{position}.{primaries:02}.{transfer:02}.{matrix:02}.{}",
                 u8::from(color.monochrome),
                 u8::from(color.full_range)

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::frame::ffmpeg::ffmpeg;
 
 /// The first bytes of keyframes of 322x182 by libvpx: profile 0, profile 1 (4:4:4), profile 2
 /// (10 bits).
@@ -118,7 +119,8 @@ fn join(frames: &[&[u8]]) -> Option<Vec<u8>> {
 
 #[test]
 fn superframes_are_split_and_joined() {
-    let layers: [&[u8]; 3] = [&PROFILE_0, &[0x86; 300], &[0x86; 70_000]];
+    let upper = vec![0x86; 70_000];
+    let layers: [&[u8]; 3] = [&PROFILE_0, &[0x86; 300], &upper];
     let superframe = join(&layers).unwrap();
     assert_eq!(superframe.len(), 70_310 + 2 + 3 * 3);
     assert_eq!(frames(&superframe).unwrap(), layers);
@@ -131,7 +133,78 @@ fn superframes_are_split_and_joined() {
     assert_eq!(frames(&[1, 2, 0xc1, 9, 9, 0xc1]), None);
 }
 
+/// The frames of a clip by libvpx, and the IVF file.
+fn clip(size: &str, options: &str) -> Option<(Vec<u8>, Vec<Vec<u8>>)> {
+    let file = ffmpeg(
+        &format!(
+            "-f lavfi -i testsrc2=s={size}:r=30 -frames:v 6 -pix_fmt yuv420p -c:v libvpx-vp9 -b:v 800k -deadline realtime -cpu-used 8 -lag-in-frames 0 {options} -f ivf -"
+        ),
+        &[],
+    )?;
+    let mut rest = &file[32..];
+    let mut list = Vec::new();
+    while let Some((header, data)) = rest.split_first_chunk::<12>() {
+        let length = u32::from_le_bytes([header[0], header[1], header[2], header[3]]) as usize;
+        list.push(data[..length].to_vec());
+        rest = &data[length..];
+    }
+    Some((file, list))
+}
+
+#[test]
+fn a_hidden_frame_decodes_to_what_it_was() {
+    for (size, options) in [
+        ("320x180", ""),
+        ("322x182", "-error-resilient default"),
+        ("1280x720", "-tile-columns 2 -aq-mode 3"),
+        ("4096x64", "-tile-columns 4 -tile-rows 1 -frame-parallel 1"),
+    ] {
+        let Some((file, frames)) = clip(size, options) else {
+            return;
+        };
+        let width = size.split('x').next().unwrap().parse().unwrap();
+        let pixels = |file: &[u8]| {
+            ffmpeg("-xerror -f ivf -i - -fps_mode passthrough -f md5 -", file).unwrap()
+        };
+        let wanted = pixels(&file);
+        // The last frame that is kept as a reference is hidden, and then shown from there.
+        let parse = |frame: &Vec<u8>| FrameHeader::parse(frame).unwrap();
+        let index = frames.iter().rposition(|frame| parse(frame).refresh != 0);
+        let index = index.unwrap();
+        assert!(index > 0, "{size}: an inter frame");
+        let slot = parse(&frames[index]).refresh.trailing_zeros() as u8;
+        let hidden = hide(&frames[index], width).unwrap();
+        assert!(!parse(&hidden).shown && parse(&hidden).refresh == parse(&frames[index]).refresh);
+        let show = [0b1000_1000 | slot];
+        let lengths = [hidden.len(), 1];
+        let mut superframe = [&hidden[..], &show].concat();
+        append_index(&mut superframe, &lengths).unwrap();
+        let mut changed = file[..32].to_vec();
+        for (number, frame) in frames.iter().enumerate() {
+            let frame = if number == index { &superframe } else { frame };
+            changed.extend((frame.len() as u32).to_le_bytes());
+            changed.extend((number as u64).to_le_bytes());
+            changed.extend(frame);
+        }
+        // What follows would look at the frame before it for motion.
+        if index + 1 == frames.len() || options.contains("resilient") {
+            assert_eq!(pixels(&changed), wanted, "{size} {options}");
+        }
+        assert_eq!(hide(&hidden, width), None);
+    }
+    let keyframe = hide(&PROFILE_0, 322).unwrap();
+    let header = FrameHeader::parse(&keyframe).unwrap();
+    assert!(header.keyframe && !header.shown);
+    assert_eq!(header.size, FrameSize::Explicit(SIZE));
+}
+
 proptest! {
+    #[test]
+    fn hiding_arbitrary_bytes_never_panics(bytes: Vec<u8>, width: u32) {
+        let _ = hide(&bytes, width);
+        let _ = hide(&[&[0x86, 0][..], &bytes].concat(), width);
+    }
+
     #[test]
     fn arbitrary_bytes_never_panic(bytes: Vec<u8>) {
         let _ = FrameHeader::parse(&bytes);

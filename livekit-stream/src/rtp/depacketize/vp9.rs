@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{DepacketizeError, Depacketized};
 use crate::codec::Codec;
-use crate::codec::vp9::{FrameHeader, MAX_INDEX, References, append_index, frames};
+use crate::codec::vp9::{FrameHeader, MAX_INDEX, References, append_index, frames, hide};
 use crate::frame::VideoSize;
 
 /// The payload descriptor (section 4.2), as far as frames need it.
@@ -102,15 +102,11 @@ impl Vp9Depacketizer {
             }
             // A picture of one packet shares its memory.
             let data = payload.slice(descriptor.length..);
-            let (keyframe, size) = self.inspect(&[&data])?;
-            return Ok(Depacketized {
-                data,
-                keyframe,
-                size,
-            });
+            let (keyframe, sizes) = self.inspect(&[&data])?;
+            return Ok(depacketized(data, keyframe, &sizes));
         }
         let length: usize = payloads.iter().map(Bytes::len).sum();
-        let mut data = Vec::with_capacity(length + MAX_INDEX);
+        let mut data = Vec::with_capacity(length);
         let mut starts = Vec::new();
         for payload in payloads {
             let descriptor = descriptor(payload)?;
@@ -121,30 +117,25 @@ impl Vp9Depacketizer {
             }
             data.extend_from_slice(payload.get(descriptor.length..).unwrap_or_default());
         }
-        let damaged = DepacketizeError::FrameHeader(Codec::Vp9);
         let ends = starts.iter().skip(1).copied().chain([data.len()]);
         let layers: Vec<&[u8]> = starts
             .iter()
             .zip(ends)
             .filter_map(|(start, end)| data.get(*start..end))
             .collect();
-        let (keyframe, size) = self.inspect(&layers)?;
+        let (keyframe, sizes) = self.inspect(&layers)?;
         if layers.len() > 1 {
-            let lengths: Vec<usize> = layers.iter().map(|layer| layer.len()).collect();
-            append_index(&mut data, &lengths).ok_or(damaged)?;
+            let damaged = DepacketizeError::FrameHeader(Codec::Vp9);
+            data = superframe(&layers, &sizes).ok_or(damaged)?;
         }
-        Ok(Depacketized {
-            data: Bytes::from(data),
-            keyframe,
-            size,
-        })
+        Ok(depacketized(Bytes::from(data), keyframe, &sizes))
     }
 
-    /// Whether decoding can start at these layers' frames, and the picture's size.
-    fn inspect(&mut self, layers: &[&[u8]]) -> Result<(bool, VideoSize), DepacketizeError> {
+    /// Whether decoding can start at these layers' frames, and each one's size.
+    fn inspect(&mut self, layers: &[&[u8]]) -> Result<(bool, Vec<VideoSize>), DepacketizeError> {
         let damaged = DepacketizeError::FrameHeader(Codec::Vp9);
         let mut keyframe = None;
-        let mut size = VideoSize::default();
+        let mut sizes = Vec::with_capacity(layers.len());
         for layer in layers {
             let frames = frames(layer).ok_or(damaged)?;
             // A superframe within a superframe cannot be told apart.
@@ -154,9 +145,37 @@ impl Vp9Depacketizer {
             for frame in frames {
                 let header = FrameHeader::parse(frame).ok_or(damaged)?;
                 keyframe.get_or_insert(header.keyframe);
-                size = self.references.update(&header);
+                sizes.push(self.references.update(&header));
             }
         }
-        Ok((keyframe.ok_or(damaged)?, size))
+        Ok((keyframe.ok_or(damaged)?, sizes))
     }
+}
+
+fn depacketized(data: Bytes, keyframe: bool, sizes: &[VideoSize]) -> Depacketized {
+    Depacketized {
+        data,
+        keyframe,
+        size: sizes.last().copied().unwrap_or_default(),
+    }
+}
+
+/// The superframe of these layers' frames. A superframe shows one picture (annex B), but browsers
+/// send every layer's as one that is shown, and most decoders would show them all: the lower ones
+/// are hidden.
+fn superframe(layers: &[&[u8]], sizes: &[VideoSize]) -> Option<Vec<u8>> {
+    let length: usize = layers.iter().map(|layer| layer.len() + 1).sum();
+    let mut data = Vec::with_capacity(length + MAX_INDEX);
+    let mut lengths = Vec::with_capacity(layers.len());
+    for (index, (layer, size)) in layers.iter().zip(sizes).enumerate() {
+        let hidden = if index + 1 < layers.len() {
+            hide(layer, size.width)
+        } else {
+            None
+        };
+        let frame = hidden.as_deref().unwrap_or(layer);
+        data.extend_from_slice(frame);
+        lengths.push(frame.len());
+    }
+    append_index(&mut data, &lengths).map(|()| data)
 }

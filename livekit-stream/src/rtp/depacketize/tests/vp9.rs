@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::codec::vp9::frames;
+use crate::codec::vp9::{frames, hide};
 
 /// The first bytes of a keyframe of 322x182.
 const KEYFRAME: [u8; 12] = [
@@ -67,7 +67,9 @@ fn spatial_layers_become_a_superframe_of_the_highest_layers_size() {
     let frame = vp9.depacketize(&packets).unwrap().unwrap();
     assert!(frame.keyframe);
     assert_eq!((frame.size.width, frame.size.height), (644, 364));
-    assert_eq!(frames(&frame.data).unwrap(), [&KEYFRAME[..], &UPPER]);
+    // The lower layer is not shown any more.
+    let hidden = hide(&KEYFRAME, 322).unwrap();
+    assert_eq!(frames(&frame.data).unwrap(), [&hidden[..], &UPPER]);
     assert!(vp9.is_frame_start(&base) && !vp9.is_frame_start(&upper));
     // Later the upper layer comes alone: no place to start.
     let alone = [&[0xec, 0x12, 0x02, 2][..], &INTER].concat();
@@ -140,6 +142,13 @@ proptest! {
         let packets: Vec<&[u8]> = packets.iter().map(Vec::as_slice).collect();
         let frame = build(Codec::Vp9, &packets).unwrap().unwrap();
         prop_assert!(frame.keyframe);
-        prop_assert_eq!(frames(&frame.data).unwrap(), layers);
+        let last = layers.len() - 1;
+        let shown = |(index, layer): (usize, Vec<u8>)| {
+            let width = if index == 0 { 322 } else { 644 };
+            let hidden = (index < last).then(|| hide(&layer, width)).flatten();
+            hidden.unwrap_or(layer)
+        };
+        let wanted: Vec<_> = layers.into_iter().enumerate().map(shown).collect();
+        prop_assert_eq!(frames(&frame.data).unwrap(), wanted);
     }
 }
