@@ -11,6 +11,7 @@
 pub mod chromium;
 pub mod cli;
 pub mod clip;
+pub mod copied;
 pub mod garbage;
 pub mod guest;
 pub mod http;

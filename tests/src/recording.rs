@@ -27,7 +27,8 @@ pub struct Recorded {
     pub report: RecordingReport,
     /// The file, which goes with this.
     pub path: PathBuf,
-    _folder: TempDir,
+    /// Where the file lies, until this is dropped.
+    pub(crate) folder: TempDir,
 }
 
 impl Recording {
@@ -74,7 +75,7 @@ impl Recording {
         Recorded {
             report,
             path: self.path,
-            _folder: self.folder,
+            folder: self.folder,
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Decoders: encoded frames in, pictures and sound out. One file per backend. Depends on
 //! [`crate::frame`] and [`crate::codec`].
 
+#[cfg(feature = "av1")]
+mod av1;
 mod libopus;
 mod openh264;
 mod opus;
@@ -18,10 +20,12 @@ use crate::frame::{
 #[non_exhaustive]
 pub enum DecodeError {
     /// No decoder for this codec is built in.
-    #[error("no decoder for {codec}")]
+    #[error("no decoder for {codec}{hint}")]
     UnsupportedCodec {
         /// The codec.
         codec: Codec,
+        /// Why, and what to do about it; may be empty.
+        hint: &'static str,
     },
     /// A library that is opened at run time is not installed.
     #[error("{library} is not installed: {hint}")]
@@ -102,8 +106,9 @@ pub trait AudioDecoder: Send {
 ///
 /// # Errors
 ///
-/// [`DecodeError::UnsupportedCodec`] for a codec that carries no pictures, and for VP8
-/// [`DecodeError::LibraryMissing`] when libvpx is not installed.
+/// [`DecodeError::UnsupportedCodec`] for a codec that carries no pictures, for H.265, and for AV1
+/// without the feature `av1`; [`DecodeError::LibraryMissing`] for VP8 and VP9 when libvpx is not
+/// installed.
 pub fn video_decoder(codec: Codec) -> Result<Box<dyn VideoDecoder>, DecodeError> {
     video_decoder_with(codec, &VideoOptions::default())
 }
@@ -119,8 +124,23 @@ pub fn video_decoder_with(
 ) -> Result<Box<dyn VideoDecoder>, DecodeError> {
     match codec {
         Codec::H264 => Ok(Box::new(openh264::OpenH264Decoder::new(options)?)),
-        Codec::Vp8 => Ok(Box::new(vpx::VpxDecoder::new(options)?)),
-        Codec::Opus | Codec::Aac => Err(DecodeError::UnsupportedCodec { codec }),
+        Codec::Vp8 | Codec::Vp9 => Ok(Box::new(vpx::VpxDecoder::new(codec, options)?)),
+        #[cfg(feature = "av1")]
+        Codec::Av1 => Ok(Box::new(av1::Av1Decoder::new(options)?)),
+        #[cfg(not(feature = "av1"))]
+        Codec::Av1 => Err(DecodeError::UnsupportedCodec {
+            codec,
+            hint: ": build livekit-stream with its feature `av1`, or take the frames as they are",
+        }),
+        Codec::H265 => Err(DecodeError::UnsupportedCodec {
+            codec,
+            hint: ": take its frames as they are (copied to MP4, or as encoded frames); a decoder \
+                   will come with the feature `ffmpeg`, which this version does not have",
+        }),
+        Codec::Opus | Codec::Aac => Err(DecodeError::UnsupportedCodec {
+            codec,
+            hint: ": it does not carry pictures",
+        }),
     }
 }
 
@@ -139,7 +159,13 @@ pub fn audio_decoder(
 ) -> Result<Box<dyn AudioDecoder>, DecodeError> {
     match codec {
         Codec::Opus => Ok(Box::new(opus::OpusDecoder::new(sample_rate, num_channels)?)),
-        Codec::Aac | Codec::H264 | Codec::Vp8 => Err(DecodeError::UnsupportedCodec { codec }),
+        Codec::Aac => Err(DecodeError::UnsupportedCodec { codec, hint: "" }),
+        Codec::H264 | Codec::H265 | Codec::Vp8 | Codec::Vp9 | Codec::Av1 => {
+            Err(DecodeError::UnsupportedCodec {
+                codec,
+                hint: ": it does not carry sound",
+            })
+        }
     }
 }
 

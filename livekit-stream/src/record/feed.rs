@@ -29,11 +29,12 @@ const CAPACITY: usize = 256;
 /// How long a picture waits for those that are to be transcoded with it.
 const BATCH_WAIT: Duration = Duration::from_millis(300);
 
-/// Which tracks, and what the output takes besides H.264 and AAC.
+/// Which tracks, and what the output takes.
 #[derive(Debug, Clone)]
 pub(super) struct Wanted {
     pub(super) selection: Selection,
-    pub(super) takes_opus: bool,
+    /// The codecs that the output takes as they come.
+    pub(super) takes: &'static [Codec],
     /// How the output is named in errors.
     pub(super) output: String,
     /// Pictures that are transcoded one after the other, 1 for the least delay. A codec that has
@@ -325,7 +326,7 @@ impl VideoWorker {
             self.track
                 .dropped
                 .store(frames.get_ref().dropped_frames(), Ordering::Relaxed);
-            let plan = video_plan(self.wanted.selection.video, frame.codec);
+            let plan = video_plan(self.wanted.selection.video, frame.codec, self.wanted.takes);
             self.track
                 .saw(frame.codec, matches!(plan, Plan::Transcode(_)));
             let items = match plan {
@@ -422,11 +423,7 @@ impl AudioWorker {
             self.track
                 .dropped
                 .store(packets.dropped_frames(), Ordering::Relaxed);
-            let plan = audio_plan(
-                self.wanted.selection.audio,
-                packet.codec,
-                self.wanted.takes_opus,
-            );
+            let plan = audio_plan(self.wanted.selection.audio, packet.codec, self.wanted.takes);
             self.track
                 .saw(packet.codec, matches!(plan, Plan::Transcode(_)));
             match plan {

@@ -9,6 +9,7 @@ use super::builder::OutputBuilder;
 use super::feed::{Feed, Item, Track, Wanted};
 use super::job::{DRAIN, Job, Limit, PROGRESS_INTERVAL, Stop};
 use super::report::{RecordError, RecordingReport, TrackReport};
+use super::selection::MP4;
 use super::writer::{FileWriter, Written};
 use crate::codec::Codec;
 use crate::room::{Presence, RemoteParticipant, Room};
@@ -33,7 +34,7 @@ impl OutputBuilder<ToFile> {
         let writer = FileWriter::create(&path, self.selection.video, self.selection.audio).await?;
         let wanted = Wanted {
             selection: self.selection,
-            takes_opus: true,
+            takes: MP4,
             output: path.display().to_string(),
             batch: BATCH,
         };
@@ -54,7 +55,7 @@ impl OutputBuilder<ToFile> {
 
 /// A participant's camera and microphone, or screen, on their way to one fragmented MP4 file.
 ///
-/// H.264 and Opus are copied as they come; VP8 is transcoded to H.264. The file is playable at
+/// H.264, H.265, VP9, AV1 and Opus are copied as they come; VP8 is transcoded to H.264. The file is playable at
 /// any moment, whatever becomes of this process. Dropping the recorder lets the recording go on
 /// until the participant leaves; [`stop`](Self::stop) ends it.
 ///

@@ -11,7 +11,7 @@ use super::feed::{Feed, Item, Wanted, is_video};
 use super::job::{DRAIN, Job, Limit, PROGRESS_INTERVAL, Stop};
 use super::recorder::track_report;
 use super::report::{RecordError, TrackReport};
-use super::selection::{AudioMode, VideoMode};
+use super::selection::{AudioMode, RTMP, VideoMode};
 use super::writer::Written;
 use crate::encode::AudioOptions;
 use crate::mux::AudioTrack;
@@ -141,7 +141,7 @@ impl OutputBuilder<ToRtmp> {
         }
         let wanted = Wanted {
             selection: self.selection,
-            takes_opus: false,
+            takes: RTMP,
             output: "an RTMP server".to_owned(),
             batch: 1,
         };

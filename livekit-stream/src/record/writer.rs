@@ -57,7 +57,7 @@ impl Written {
 struct Open {
     file: SegmentFile,
     muxer: Muxer,
-    video: Option<usize>,
+    video: Option<(usize, Codec)>,
     audio: Option<usize>,
     filler: Option<Filler>,
     start_us: i64,
@@ -67,7 +67,8 @@ struct Open {
 ///
 /// The file starts at the first keyframe. It has a track for sound from the start, as one cannot
 /// be added later: while none comes, silence is written. Sound without pictures is recorded alone
-/// if none are announced; pictures that come after all begin a further file.
+/// if none are announced; pictures that come after all begin a further file, and so do pictures of
+/// another codec.
 pub(super) struct FileWriter {
     path: PathBuf,
     further_paths: Vec<PathBuf>,
@@ -142,9 +143,12 @@ impl FileWriter {
         frame: EncodedFrame,
         video_expected: impl FnOnce() -> bool,
     ) -> Result<(), OutputError> {
-        let late_video =
-            is_video(&frame) && self.open.as_ref().is_some_and(|open| open.video.is_none());
-        if late_video {
+        let unannounced = is_video(&frame)
+            && self
+                .open
+                .as_ref()
+                .is_some_and(|open| open.video.is_none_or(|(_, codec)| codec != frame.codec));
+        if unannounced {
             self.close().await?;
         }
         if self.open.is_some() {
@@ -214,7 +218,7 @@ impl FileWriter {
         let mut tracks = Vec::new();
         let (mut video, mut audio, mut filler) = (None, None, None);
         if let Some(pictures) = pictures {
-            video = Some(tracks.len());
+            video = Some((tracks.len(), pictures.codec));
             tracks.push(Track::from(pictures));
         }
         if self.with_audio {
@@ -295,7 +299,7 @@ impl FileWriter {
         };
         for frame in frames {
             let (index, written) = if is_video(&frame) {
-                (open.video, &mut self.video)
+                (open.video.map(|(index, _)| index), &mut self.video)
             } else {
                 (open.audio, &mut self.audio)
             };

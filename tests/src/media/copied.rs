@@ -5,22 +5,35 @@ use std::path::Path;
 use bytes::Bytes;
 
 use super::{DEADLINE, ffmpeg};
-use crate::clip::{annexb, opus_packets};
+use crate::clip::{VideoCodec, opus_packets};
 use crate::process;
 
 /// 20 ms of CELT with nothing in it.
 const SILENCE: &[u8] = &[0xf8, 0xff, 0xfe];
 
-/// The pictures of a file's first H.264 stream, in file order, as [`annexb::slices`]: ffmpeg may
-/// put parameter sets before IDR pictures.
-pub fn h264_pictures(path: &Path) -> Vec<Bytes> {
+/// The [pictures](VideoCodec::picture) of a file's first video stream, in file order.
+///
+/// # Panics
+///
+/// When ffmpeg cannot read the file, or its codec is another.
+pub fn copied_pictures(path: &Path, codec: VideoCodec) -> Vec<Bytes> {
+    let format: &[&str] = match codec {
+        VideoCodec::H264 => &["-bsf:v", "h264_mp4toannexb", "-f", "h264"],
+        VideoCodec::H265 => &["-bsf:v", "hevc_mp4toannexb", "-f", "hevc"],
+        VideoCodec::Vp8 | VideoCodec::Vp9 | VideoCodec::Av1 => &["-f", "ivf"],
+    };
     let mut command = ffmpeg("error");
     command.arg("-i").arg(path);
     command.args(["-map", "0:v:0", "-c", "copy"]);
-    command.args(["-bsf:v", "h264_mp4toannexb", "-f", "h264", "-"]);
+    command.args(format).arg("-");
     let stream = process::run_ok(&mut command, DEADLINE);
-    let units = annexb::access_units(&stream);
-    units.iter().map(|unit| annexb::slices(unit)).collect()
+    let units = codec.units(&stream);
+    units.iter().map(|(unit, _)| codec.picture(unit)).collect()
+}
+
+/// As [`copied_pictures`], of H.264.
+pub fn h264_pictures(path: &Path) -> Vec<Bytes> {
+    copied_pictures(path, VideoCodec::H264)
 }
 
 /// The packets of a file's first Opus stream, in file order, but for those of pure silence that a

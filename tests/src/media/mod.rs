@@ -5,7 +5,9 @@ mod picture;
 mod probe;
 mod sync;
 
-pub use copied::{assert_run_of, assert_some_of, h264_pictures, opus_without_silence};
+pub use copied::{
+    assert_run_of, assert_some_of, copied_pictures, h264_pictures, opus_without_silence,
+};
 pub use picture::{Picture, picture, pictures};
 pub use probe::{Packet, Probe, Stream, StreamKind, decoded_frames, probe};
 pub use sync::{FlashesAndBeeps, assert_in_sync, flashes_and_beeps};

@@ -25,7 +25,7 @@ use tokio::sync::{Mutex, mpsc};
 use webrtc::media_stream::track_local::TrackLocal;
 use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
 
-use crate::clip::{AudioClip, VideoClip, VideoCodec, VideoOptions, annexb};
+use crate::clip::{AudioClip, VideoClip, VideoOptions};
 use crate::impairment::Impairment;
 use pump::{Clock, Output, Timeline};
 use session::Session;
@@ -117,15 +117,11 @@ impl PublishOptions {
         self
     }
 
-    /// The frame of the clip that was sent, as a file that copied it holds it: the slices of an
-    /// H.264 picture, a VP8 frame, an Opus packet.
+    /// The frame of the clip that was sent, as a file that copied it holds it.
     fn frame(&self, index: usize) -> Bytes {
         match &self.media {
             Media::Audio(clip) => clip.packets[index].data.clone(),
-            Media::Video(clip) if clip.options.codec == VideoCodec::H264 => {
-                annexb::slices(&clip.units[index].data)
-            }
-            Media::Video(clip) => clip.units[index].data.clone(),
+            Media::Video(clip) => clip.options.codec.picture(&clip.units[index].data),
         }
     }
 
@@ -171,11 +167,7 @@ impl PublishOptions {
                     ..VideoLayer::default()
                 }];
                 request.simulcast_codecs = vec![SimulcastCodec {
-                    codec: match clip.options.codec {
-                        VideoCodec::H264 => "h264",
-                        VideoCodec::Vp8 => "vp8",
-                    }
-                    .to_owned(),
+                    codec: clip.options.codec.name().to_owned(),
                     cid: cid.to_owned(),
                     layers: request.layers.clone(),
                     ..SimulcastCodec::default()

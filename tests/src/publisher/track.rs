@@ -102,8 +102,8 @@ impl PublishedTrack {
         self.control.sent().clone()
     }
 
-    /// The frames of [`sent`](Self::sent), as a file that copied them holds them: the slices of
-    /// H.264 pictures, VP8 frames, Opus packets.
+    /// The frames of [`sent`](Self::sent), as a file that copied them holds them: pictures without
+    /// parameter sets, Opus packets.
     pub fn sent_frames(&self) -> Vec<Bytes> {
         let sent = self.control.sent();
         sent.iter()

@@ -81,11 +81,11 @@ impl Vp8Depacketizer {
             .ok_or(DepacketizeError::Truncated(Codec::Vp8, 0))?;
         let start = descriptor(first)?;
         if !start.frame_start {
-            return Err(DepacketizeError::FrameStart);
+            return Err(DepacketizeError::FrameStart(Codec::Vp8));
         }
         for payload in rest {
             if descriptor(payload)?.frame_start {
-                return Err(DepacketizeError::FrameStart);
+                return Err(DepacketizeError::FrameStart(Codec::Vp8));
             }
         }
         let data = join(first.slice(start.length..), rest);
