@@ -31,10 +31,10 @@ pub use record::{
     RestreamReport, Restreamer, RestreamerBuilder, TargetReport, TrackReport, Treatment, VideoMode,
 };
 pub use room::{
-    ConnectError, DisconnectReason, ParticipantKind, RemoteAudioTrack, RemoteParticipant,
-    RemoteTrack, RemoteTrackPublication, RemoteVideoTrack, Room, RoomEvent, RoomEvents,
-    RoomOptions, SenderReports, StreamState, SubscribeError, TokenOptions, TrackSource,
-    VideoQuality, WebRtcPeer, WebRtcTrack, mint_token,
+    ConnectError, DataMessage, DisconnectReason, ParticipantKind, RemoteAudioTrack,
+    RemoteParticipant, RemoteTrack, RemoteTrackPublication, RemoteVideoTrack, Room, RoomEvent,
+    RoomEvents, RoomOptions, SenderReports, StreamState, SubscribeError, TokenOptions, TrackSource,
+    Transcription, TranscriptionSegment, VideoQuality, WebRtcPeer, WebRtcTrack, mint_token,
 };
 pub use stream::{
     AudioStream, AudioStreamBuilder, DecodedStream, EncodedStream, EncodedVideoStream, FrameSource,

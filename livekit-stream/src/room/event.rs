@@ -6,7 +6,9 @@ use std::task::{Context, Poll};
 
 use futures::Stream;
 
-use super::{RemoteParticipant, RemoteTrack, RemoteTrackPublication, StreamState};
+use super::{
+    DataMessage, RemoteParticipant, RemoteTrack, RemoteTrackPublication, StreamState, Transcription,
+};
 use crate::fanout::{Overflow, Ring, Start};
 
 /// Why the room was left.
@@ -129,6 +131,10 @@ pub enum RoomEvent {
         /// What it does now.
         state: StreamState,
     },
+    /// A data message came.
+    DataReceived(DataMessage),
+    /// Speech was put into words, by an agent of the room.
+    TranscriptionReceived(Transcription),
     /// The media connection is up.
     MediaConnected,
     /// The connection to the server is lost, and is being made again.

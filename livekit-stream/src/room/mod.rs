@@ -3,6 +3,7 @@
 //! `signal.rs` alone names LiveKit's signalling crate and `transport/` alone the WebRTC crate.
 //! Depends on [`crate::rtp`], [`crate::frame`] and the fan-out; never on outputs.
 
+mod data;
 mod error;
 mod event;
 mod options;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
+pub use data::{DataMessage, Transcription, TranscriptionSegment};
 pub use error::{ConnectError, SubscribeError};
 pub use event::{DisconnectReason, RoomEvent, RoomEvents};
 pub use options::RoomOptions;

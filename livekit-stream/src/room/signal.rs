@@ -83,6 +83,8 @@ pub(super) async fn connect(
     options.protocol_version = PROTOCOL_VERSION;
     // The default list asks for trailers on video frames, which would end up in every output.
     options.client_capabilities = Vec::new();
+    // Told to the other participants: text comes to us in pieces and as it is.
+    options.client_protocol = livekit_signaling::CLIENT_PROTOCOL_DEFAULT;
     let connecting = SignalClient::connect(url, token, options, None);
     match tokio::time::timeout(timeout, connecting).await {
         Ok(Ok((client, join, events))) => {

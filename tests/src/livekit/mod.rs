@@ -148,6 +148,21 @@ impl LiveKitServer {
         )
     }
 
+    /// A token for an agent, who joins `room` and publishes.
+    pub fn agent_token(&self, room: &str, identity: &str) -> String {
+        AccessToken::with_api_key(API_KEY, &self.api_secret)
+            .with_identity(identity)
+            .with_kind("agent")
+            .with_grants(VideoGrants {
+                room_join: true,
+                room: room.to_owned(),
+                agent: true,
+                ..VideoGrants::default()
+            })
+            .to_jwt()
+            .expect("the token can be signed")
+    }
+
     /// A genuine token whose time was over `ago`.
     pub fn expired_token(&self, room: &str, identity: &str, ago: Duration) -> String {
         expired::expired_token(API_KEY, &self.api_secret, room, identity, ago)

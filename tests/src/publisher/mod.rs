@@ -1,6 +1,7 @@
 //! A participant that publishes known clips into a room and remembers exactly what it sent.
 
 mod connection;
+mod data;
 mod keyframes;
 mod pump;
 mod session;
@@ -27,6 +28,7 @@ use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
 
 use crate::clip::{AudioClip, VideoClip, VideoOptions};
 use crate::impairment::Impairment;
+pub use data::DataSender;
 use pump::{Clock, Output, Timeline};
 use session::Session;
 pub use subscriber::{ReceivedTrack, Subscriber};

@@ -85,7 +85,7 @@ impl Link {
         let mut publisher = None;
         if !join.subscriber_primary {
             let transport = publisher.insert(make(Role::Publisher).await?);
-            transport.open_data_channels().await?;
+            transport.open_data_channels(&events).await?;
             offer(signal, transport, false).await?;
         }
         Ok((subscriber, publisher, media))

@@ -2,6 +2,7 @@
 //! date and starts a receiving task for every track.
 
 mod backoff;
+mod data;
 mod link;
 mod participants;
 mod reconnect;
@@ -24,6 +25,7 @@ use super::{
 };
 use crate::fanout::Ring;
 use backoff::Backoff;
+use data::Transcripts;
 use link::Link;
 use participants::Memory;
 use reconnect::{Outcome, Reconnecting, Retry};
@@ -50,6 +52,7 @@ pub(super) struct Session {
     reconnecting: Option<Reconnecting>,
     backoff: Backoff,
     memory: Memory,
+    transcripts: Transcripts,
     subscribed: HashMap<String, Subscribed>,
     /// Tracks whose media came before their announcement, by sid.
     early: HashMap<String, WebRtcTrack>,
@@ -95,6 +98,7 @@ impl Session {
             connected: false,
             reconnecting: None,
             memory: Memory::default(),
+            transcripts: Transcripts::default(),
             subscribed: HashMap::new(),
             early: HashMap::new(),
             parked: HashMap::new(),
@@ -248,6 +252,7 @@ impl Session {
             }
             transport::Event::Failed(role) => return self.media_failed(role),
             transport::Event::Track(track) => self.media_came(track).await,
+            transport::Event::Data(reliable, bytes) => self.handle_data(reliable, &bytes),
         }
         ControlFlow::Continue(())
     }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tokio::sync::mpsc;
+use webrtc::data_channel::{DataChannel, DataChannelEvent};
 use webrtc::media_stream::track_remote::TrackRemote;
 use webrtc::peer_connection::{
     PeerConnectionEventHandler, RTCPeerConnectionIceEvent, RTCPeerConnectionState,
@@ -13,6 +15,11 @@ use super::WebRtcTrack;
 /// Events that wait for the session. A session busy with an offer takes milliseconds; candidates
 /// come by the dozen.
 pub(super) const CAPACITY: usize = 512;
+
+/// The data channels of LiveKit's connections: one for what has to arrive, one for what is of use
+/// only while new.
+pub(super) const RELIABLE_CHANNEL: &str = "_reliable";
+pub(super) const LOSSY_CHANNEL: &str = "_lossy";
 
 /// Which of a session's two connections: the server offers on the subscriber's, we on the
 /// publisher's.
@@ -32,6 +39,8 @@ pub(crate) enum Event {
     Failed(Role),
     /// A track came.
     Track(WebRtcTrack),
+    /// A message came on the channel that is reliable (`true`) or the one that is not.
+    Data(bool, Bytes),
 }
 
 pub(super) struct Handler {
@@ -61,7 +70,32 @@ impl PeerConnectionEventHandler for Handler {
         let _ = self.events.send(event).await;
     }
 
+    async fn on_data_channel(&self, channel: Arc<dyn DataChannel>) {
+        match channel.label().await.as_deref() {
+            Ok(RELIABLE_CHANNEL) => read(channel, true, self.events.clone()),
+            Ok(LOSSY_CHANNEL) => read(channel, false, self.events.clone()),
+            // Nobody reads from the others, so nothing is kept of what comes there.
+            Ok(_) | Err(_) => {}
+        }
+    }
+
     async fn on_track(&self, track: Arc<dyn TrackRemote>) {
         let _ = self.events.send(Event::Track(track)).await;
     }
+}
+
+/// Leads a channel's messages to the session, until either ends. A session that is behind slows the
+/// sender of a reliable channel down.
+pub(super) fn read(channel: Arc<dyn DataChannel>, reliable: bool, events: mpsc::Sender<Event>) {
+    tokio::spawn(async move {
+        while let Some(event) = channel.poll().await {
+            let DataChannelEvent::OnMessage(message) = event else {
+                continue;
+            };
+            let bytes = message.data.freeze();
+            if events.send(Event::Data(reliable, bytes)).await.is_err() {
+                return;
+            }
+        }
+    });
 }

@@ -23,6 +23,7 @@ use webrtc::peer_connection::{
 use webrtc::runtime::Runtime;
 
 pub(crate) use event::{Event, Role};
+use event::{LOSSY_CHANNEL, RELIABLE_CHANNEL};
 pub use interceptor::SenderReports;
 pub(crate) use receive::{Source, codec_mime, media_kind, receive};
 pub(crate) use runtime::default_runtime;
@@ -46,11 +47,6 @@ const NACK_WINDOW: u16 = 1024;
 
 /// The most candidates that are kept until there is a description to add them to.
 const EARLY_CANDIDATES: usize = 256;
-
-/// The data channels that LiveKit's clients open: one for what has to arrive, one for what is of
-/// use only while new.
-const RELIABLE_CHANNEL: &str = "_reliable";
-const LOSSY_CHANNEL: &str = "_lossy";
 
 /// What failed in a peer connection.
 #[derive(Debug, thiserror::Error)]
@@ -139,14 +135,18 @@ impl Transport {
     }
 
     /// Opens the data channels that LiveKit's clients open on their publisher's connection.
-    pub(crate) async fn open_data_channels(&self) -> Result<(), TransportError> {
+    pub(crate) async fn open_data_channels(
+        &self,
+        events: &mpsc::Sender<Event>,
+    ) -> Result<(), TransportError> {
         let lossy = RTCDataChannelInit {
             ordered: false,
             max_retransmits: Some(0),
             ..RTCDataChannelInit::default()
         };
         for (label, options) in [(RELIABLE_CHANNEL, None), (LOSSY_CHANNEL, Some(lossy))] {
-            self.connection.create_data_channel(label, options).await?;
+            let channel = self.connection.create_data_channel(label, options).await?;
+            event::read(channel, label == RELIABLE_CHANNEL, events.clone());
         }
         Ok(())
     }
