@@ -19,17 +19,33 @@ const DECODER_RATE: u32 = 48_000;
 /// the sender did not send, and shows in the timestamps alone.
 const LONGEST_CONCEALMENT_US: i64 = 200_000;
 
+#[derive(Debug)]
+enum Source {
+    Encoded(FrameSource),
+    #[cfg(feature = "livekit")]
+    LiveKit(livekit::track::RemoteAudioTrack),
+}
+
 /// How an [`AudioStream`] is made.
 #[derive(Debug)]
 #[must_use]
 pub struct AudioStreamBuilder {
-    source: FrameSource,
+    source: Source,
     capacity: usize,
     sample_rate: u32,
     num_channels: u32,
 }
 
 impl AudioStreamBuilder {
+    fn new(source: Source) -> Self {
+        Self {
+            source,
+            capacity: CAPACITY,
+            sample_rate: DECODER_RATE,
+            num_channels: 1,
+        }
+    }
+
     /// Keeps the newest `capacity` frames for a reader that is behind; 0 is unbounded.
     /// Default 500.
     pub fn capacity(mut self, capacity: usize) -> Self {
@@ -51,6 +67,15 @@ impl AudioStreamBuilder {
 
     /// Starts the stream. Has to be called within a tokio runtime.
     pub fn build(self) -> AudioStream {
+        let source = match self.source {
+            Source::Encoded(source) => source,
+            #[cfg(feature = "livekit")]
+            Source::LiveKit(track) => {
+                return AudioStream::filled(MediaKind::Audio, self.capacity, |output| {
+                    super::livekit::sound(track, self.sample_rate, self.num_channels, output)
+                });
+            }
+        };
         let decode = |input, output, _| {
             let worker = Worker {
                 output,
@@ -63,7 +88,7 @@ impl AudioStreamBuilder {
             worker.run(input)
         };
         let kind = MediaKind::Audio;
-        AudioStream::start(self.source, kind, CAPACITY, self.capacity, decode)
+        AudioStream::start(source, kind, CAPACITY, self.capacity, decode)
     }
 }
 
@@ -75,16 +100,20 @@ impl AudioStreamBuilder {
 /// Lost packets are concealed; silence that was not sent (DTX) shows as a jump of `timestamp_us`.
 pub type AudioStream = DecodedStream<AudioFrame>;
 
+#[cfg(feature = "livekit")]
+impl AudioStream {
+    /// The sound of a track that the `livekit` crate subscribed to, decoded by its libwebrtc; see
+    /// the builder's methods. Times count from the moment the stream is built.
+    pub fn from_livekit(track: livekit::track::RemoteAudioTrack) -> AudioStreamBuilder {
+        AudioStreamBuilder::new(Source::LiveKit(track))
+    }
+}
+
 impl Media for AudioFrame {
     type Builder = AudioStreamBuilder;
 
     fn builder(source: FrameSource) -> AudioStreamBuilder {
-        AudioStreamBuilder {
-            source,
-            capacity: CAPACITY,
-            sample_rate: DECODER_RATE,
-            num_channels: 1,
-        }
+        AudioStreamBuilder::new(Source::Encoded(source))
     }
 
     fn build(builder: AudioStreamBuilder) -> AudioStream {

@@ -40,7 +40,7 @@ pub trait Media: Sized + Send + 'static {
 pub struct DecodedStream<T> {
     input: Arc<Ring<EncodedFrame>>,
     output: Arc<Output<T>>,
-    tasks: [JoinHandle<()>; 2],
+    tasks: Vec<JoinHandle<()>>,
     errors: u64,
     last_error: Option<StreamError>,
 }
@@ -92,11 +92,31 @@ impl<T: Media> DecodedStream<T> {
             errors.push(Err(unfit(kind, hub)));
         });
         let decoding = decode(Arc::clone(&input), Arc::clone(&output), current);
-        let tasks = [tokio::spawn(follow), tokio::spawn(decoding)];
+        let tasks = vec![tokio::spawn(follow), tokio::spawn(decoding)];
         Self {
             input,
             output,
             tasks,
+            errors: 0,
+            last_error: None,
+        }
+    }
+
+    /// Frames that are decoded already, which the task that `fill` makes leads to the ring.
+    #[cfg(feature = "livekit")]
+    pub(super) fn filled<F>(
+        kind: MediaKind,
+        capacity: usize,
+        fill: impl FnOnce(Arc<Output<T>>) -> F,
+    ) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let output: Arc<Output<T>> = Arc::new(Ring::new(capacity, Overflow::DropOldest));
+        Self {
+            input: TrackHub::ring(kind, 1),
+            tasks: vec![tokio::spawn(fill(Arc::clone(&output)))],
+            output,
             errors: 0,
             last_error: None,
         }

@@ -8,6 +8,8 @@ mod choice;
 mod decoded;
 mod encoded;
 mod error;
+#[cfg(feature = "livekit")]
+mod livekit;
 mod source;
 mod video;
 

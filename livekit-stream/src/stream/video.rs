@@ -16,17 +16,33 @@ const CAPACITY: usize = 8;
 /// Encoded frames kept for a decoder that is behind: four seconds at 30 a second.
 const ENCODED_CAPACITY: usize = 120;
 
+#[derive(Debug)]
+enum Source {
+    Encoded(FrameSource),
+    #[cfg(feature = "livekit")]
+    LiveKit(livekit::track::RemoteVideoTrack),
+}
+
 /// How a [`VideoStream`] is made.
 #[derive(Debug)]
 #[must_use]
 pub struct VideoStreamBuilder {
-    source: FrameSource,
+    source: Source,
     capacity: usize,
     format: Option<VideoFormat>,
     normalize_stride: bool,
 }
 
 impl VideoStreamBuilder {
+    fn new(source: Source) -> Self {
+        Self {
+            source,
+            capacity: CAPACITY,
+            format: None,
+            normalize_stride: true,
+        }
+    }
+
     /// Keeps the newest `capacity` pictures for a reader that is behind; 0 is unbounded.
     /// Default 8.
     pub fn capacity(mut self, capacity: usize) -> Self {
@@ -49,6 +65,19 @@ impl VideoStreamBuilder {
 
     /// Starts the stream. Has to be called within a tokio runtime.
     pub fn build(self) -> VideoStream {
+        let source = match self.source {
+            Source::Encoded(source) => source,
+            #[cfg(feature = "livekit")]
+            Source::LiveKit(track) => {
+                let pictures = super::livekit::Pictures {
+                    format: self.format,
+                    normalize_stride: self.normalize_stride,
+                };
+                return VideoStream::filled(MediaKind::Video, self.capacity, |output| {
+                    pictures.run(track, output)
+                });
+            }
+        };
         let decode = |input, output, current| {
             let worker = Worker {
                 output,
@@ -60,7 +89,7 @@ impl VideoStreamBuilder {
             worker.run(input)
         };
         let kind = MediaKind::Video;
-        VideoStream::start(self.source, kind, ENCODED_CAPACITY, self.capacity, decode)
+        VideoStream::start(source, kind, ENCODED_CAPACITY, self.capacity, decode)
     }
 }
 
@@ -74,16 +103,20 @@ impl VideoStreamBuilder {
 /// Decoding runs on tokio's blocking threads; neither the reception nor the caller waits for it.
 pub type VideoStream = DecodedStream<VideoFrameEvent>;
 
+#[cfg(feature = "livekit")]
+impl VideoStream {
+    /// The pictures of a track that the `livekit` crate subscribed to, decoded by its libwebrtc;
+    /// see the builder's methods. Times are libwebrtc's.
+    pub fn from_livekit(track: livekit::track::RemoteVideoTrack) -> VideoStreamBuilder {
+        VideoStreamBuilder::new(Source::LiveKit(track))
+    }
+}
+
 impl Media for VideoFrameEvent {
     type Builder = VideoStreamBuilder;
 
     fn builder(source: FrameSource) -> VideoStreamBuilder {
-        VideoStreamBuilder {
-            source,
-            capacity: CAPACITY,
-            format: None,
-            normalize_stride: true,
-        }
+        VideoStreamBuilder::new(Source::Encoded(source))
     }
 
     fn build(builder: VideoStreamBuilder) -> VideoStream {
