@@ -24,10 +24,16 @@ const fn target(name: &'static str, run: fn(&[u8])) -> Target {
 /// All of them, one line each.
 pub const TARGETS: &[Target] = &[
     target("rtp_h264", rtp::h264),
+    target("rtp_h265", rtp::h265),
     target("rtp_vp8", rtp::vp8),
+    target("rtp_vp9", rtp::vp9),
+    target("rtp_av1", rtp::av1),
     target("rtp_opus", rtp::opus),
     target("bitstream_h264", bitstream::h264),
+    target("bitstream_h265", bitstream::h265),
     target("bitstream_vp8", bitstream::vp8),
+    target("bitstream_vp9", bitstream::vp9),
+    target("bitstream_av1", bitstream::av1),
     target("bitstream_audio", bitstream::audio),
     target("rtmp_amf0", rtmp::amf0),
     target("rtmp_chunks", rtmp::chunks),

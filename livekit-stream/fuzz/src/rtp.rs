@@ -12,8 +12,20 @@ pub(crate) fn h264(data: &[u8]) {
     receive(Codec::H264, data);
 }
 
+pub(crate) fn h265(data: &[u8]) {
+    receive(Codec::H265, data);
+}
+
 pub(crate) fn vp8(data: &[u8]) {
     receive(Codec::Vp8, data);
+}
+
+pub(crate) fn vp9(data: &[u8]) {
+    receive(Codec::Vp9, data);
+}
+
+pub(crate) fn av1(data: &[u8]) {
+    receive(Codec::Av1, data);
 }
 
 pub(crate) fn opus(data: &[u8]) {
