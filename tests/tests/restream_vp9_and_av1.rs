@@ -44,7 +44,7 @@ async fn becomes_h264(codec: VideoCodec, name: &str) {
     );
     media::decode_without_errors(&file);
     assert!(media::decoded_frames(&file) > 120);
-    let offsets = media::flash_and_beep_offsets(&file);
+    let offsets = media::flashes_and_beeps(&file).offsets();
     assert!(
         offsets.len() >= 4 && offsets.iter().all(|o| o.abs() <= 40_000),
         "{offsets:?} us"
