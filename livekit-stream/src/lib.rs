@@ -27,16 +27,16 @@ pub use output::OutputError;
 pub use output::fmp4::{ChunkKind, FragmentedMp4Chunk, FragmentedMp4Encoder};
 pub use output::rtmp::{RtmpOutput, RtmpPublisher};
 pub use record::{
-    AudioMode, MediaSource, RecordError, Recorder, RecorderBuilder, RecordingReport,
+    AudioMode, MediaSource, OutputBuilder, RecordError, Recorder, RecorderBuilder, RecordingReport,
     RestreamReport, Restreamer, RestreamerBuilder, TargetReport, TrackReport, Treatment, VideoMode,
 };
 pub use room::{
-    ConnectError, DisconnectReason, ParticipantKind, RemoteAudioTrack, RemoteParticipant,
-    RemoteTrack, RemoteTrackPublication, RemoteVideoTrack, Room, RoomEvent, RoomEvents,
-    RoomOptions, SenderReports, SubscribeError, TokenOptions, TrackSource, WebRtcPeer, WebRtcTrack,
-    mint_token,
+    ConnectError, DataMessage, DisconnectReason, ParticipantKind, RemoteAudioTrack,
+    RemoteParticipant, RemoteTrack, RemoteTrackPublication, RemoteVideoTrack, Room, RoomEvent,
+    RoomEvents, RoomOptions, SenderReports, StreamState, SubscribeError, TokenOptions, TrackSource,
+    Transcription, TranscriptionSegment, VideoQuality, WebRtcPeer, WebRtcTrack, mint_token,
 };
 pub use stream::{
-    AudioStream, AudioStreamBuilder, EncodedStream, EncodedVideoStream, FrameSource, StreamError,
-    VideoStream, VideoStreamBuilder,
+    AudioStream, AudioStreamBuilder, DecodedStream, EncodedStream, EncodedVideoStream, FrameSource,
+    StreamError, VideoStream, VideoStreamBuilder,
 };

@@ -12,7 +12,8 @@ use crate::clip::{AudioClip, VideoClip, VideoCodec, VideoOptions};
 use crate::guest::{DEADLINE, Guest};
 use crate::livekit::LiveKitServer;
 use crate::media::{self, Probe};
-use crate::publisher::{PublishOptions, Publisher};
+use crate::publisher::PublishOptions;
+use crate::recording::{Recorded, Recording};
 
 /// How long browsers are recorded.
 const BROWSER_MEDIA: Duration = Duration::from_secs(10);
@@ -37,61 +38,38 @@ pub struct Copied {
 ///
 /// When it is not so.
 pub async fn record_copied(codec: VideoCodec) -> Copied {
-    let server = LiveKitServer::start().await;
-    let clip = VideoClip::make(VideoOptions::of(codec).seconds(10));
-    let sound = AudioClip::make(10);
-    let mut guest = Guest::join(&server, "room", "recorder").await;
-    let publisher = Publisher::join(&server.url(), &server.publisher_token("room", "alice")).await;
-    let alice = guest.participant().await;
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("alice.mp4");
-    let recorder = Recorder::builder(&alice).to_file(&path).await;
-    let recorder = recorder.expect("recording");
-    let tracks = publisher
+    let recording = Recording::start().await;
+    let tracks = recording
+        .publisher
         .publish_all(vec![
-            PublishOptions::camera(clip.clone()),
-            PublishOptions::microphone(sound),
+            PublishOptions::camera(VideoClip::make(VideoOptions::of(codec).seconds(10))),
+            PublishOptions::microphone(AudioClip::make(10)),
         ])
         .await;
     tracks[0].sent_at_least(210, DEADLINE).await;
-    let report = recorder.stop().await.expect("a recording");
-    publisher.leave().await;
-    guest.room.close().await;
-    println!("{report:#?}");
+    let Recorded {
+        report,
+        path,
+        folder,
+    } = recording.stop().await;
 
     let video = &report.tracks[0];
     assert_eq!(video.treatment, Treatment::Copied);
     assert_eq!((video.width, video.height), (640, 360));
-    let probe = media::probe(&path);
-    probe.assert_monotonic();
+    let probe = media::assert_plays(&path);
     assert_eq!((probe.video().width, probe.video().height), (640, 360));
     assert_eq!(probe.audio().codec, "opus");
     let packets = probe.packets_of(probe.video());
     let keyframes = packets.iter().filter(|packet| packet.keyframe).count();
     assert!(packets[0].keyframe, "a file begins with a keyframe");
     assert_eq!(keyframes as u64, video.keyframes);
-    media::decode_without_errors(&path);
     assert_eq!(media::decoded_frames(&path) as u64, video.frames);
 
-    let units = media::extract_pictures(&path, codec);
-    let sent: Vec<_> = tracks[0]
-        .sent()
-        .iter()
-        .map(|sent| codec.picture(&clip.units[sent.index].data))
-        .collect();
+    let pictures = media::copied_pictures(&path, codec);
     // The server lets VP9 begin with the keyframe it asks for a second later.
-    assert!(units.len() >= 150, "{} pictures", units.len());
-    assert!(
-        sent.windows(units.len()).any(|window| window == units),
-        "the {} pictures of the file are a run of the {} sent",
-        units.len(),
-        sent.len()
-    );
-    let offsets = media::flash_and_beep_offsets(&path);
-    println!("{offsets:?}");
-    assert!(offsets.len() >= 4, "{offsets:?}");
-    let in_sync = |offset: &i64| offset.unsigned_abs() <= 40_000;
-    assert!(offsets.iter().all(in_sync), "{offsets:?} us");
+    assert!(pictures.len() >= 150, "{} pictures", pictures.len());
+    media::assert_run_of(&tracks[0].sent_frames(), &pictures);
+    media::assert_in_sync(&path, 4);
     Copied {
         report,
         path,

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use livekit_stream::{
-    RemoteAudioTrack, RemoteParticipant, RemoteTrack, RemoteVideoTrack, Room, RoomEvent,
-    RoomEvents, RoomOptions,
+    DisconnectReason, RemoteAudioTrack, RemoteParticipant, RemoteTrack, RemoteVideoTrack, Room,
+    RoomEvent, RoomEvents, RoomOptions,
 };
 
 use crate::livekit::LiveKitServer;
@@ -36,10 +36,43 @@ impl Guest {
         options: RoomOptions,
     ) -> Self {
         let token = server.participant_token(room, identity);
-        let (room, events) = Room::connect(&server.url(), &token, options)
+        Self::join_at(&server.url(), &token, options).await
+    }
+
+    /// Joins by any way to a server.
+    pub async fn join_at(url: &str, token: &str, options: RoomOptions) -> Self {
+        let (room, events) = Room::connect(url, token, options)
             .await
             .expect("a guest with a good token joins");
         Self { room, events }
+    }
+
+    /// Waits until the connection is lost and being made again.
+    pub async fn reconnecting(&mut self) {
+        self.until(|event| matches!(event, RoomEvent::Reconnecting).then_some(()))
+            .await;
+    }
+
+    /// Waits until the connection is back, and tells what has happened meanwhile.
+    pub async fn reconnected(&mut self) -> Vec<RoomEvent> {
+        let mut meanwhile = Vec::new();
+        self.until(|event| {
+            let back = matches!(event, RoomEvent::Reconnected);
+            meanwhile.push(event);
+            back.then_some(())
+        })
+        .await;
+        meanwhile.pop();
+        meanwhile
+    }
+
+    /// Waits until the room is left, and tells why.
+    pub async fn disconnected(&mut self) -> DisconnectReason {
+        self.until(|event| match event {
+            RoomEvent::Disconnected { reason } => Some(reason),
+            _ => None,
+        })
+        .await
     }
 
     /// Waits for the first event that `wanted` makes something of.

@@ -36,6 +36,7 @@ struct State {
     cut: bool,
     chance: u64,
     counts: Counts,
+    addresses: Vec<SocketAddr>,
 }
 
 /// What has happened to RTP packets so far.
@@ -49,6 +50,8 @@ pub struct Counts {
     pub lost_received: usize,
     /// Sent later than packets that came after them.
     pub reordered: usize,
+    /// Bytes of datagrams of any kind that came in and were not lost.
+    pub received_bytes: usize,
 }
 
 impl fmt::Debug for Impairment {
@@ -91,6 +94,11 @@ impl Impairment {
     /// What has happened to RTP packets so far.
     pub fn counts(&self) -> Counts {
         self.state().counts
+    }
+
+    /// Where its connections receive, of every socket that was opened.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.state().addresses.clone()
     }
 
     /// The runtime for [`PeerConnectionBuilder::with_runtime`], whose sockets behave so.
@@ -171,6 +179,7 @@ impl Runtime for ImpairedRuntime {
     }
 
     fn wrap_udp_socket(&self, socket: std::net::UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {
+        self.0.state().addresses.push(socket.local_addr()?);
         Ok(Arc::new(ImpairedSocket {
             inner: TokioRuntime.wrap_udp_socket(socket)?,
             impairment: self.0.clone(),
@@ -306,6 +315,7 @@ impl AsyncUdpSocket for ImpairedSocket {
                 }
             }
             meta.len = kept;
+            state.counts.received_bytes += kept;
         }
         Poll::Ready(Ok(received))
     }

@@ -12,6 +12,7 @@ pub mod chromium;
 pub mod cli;
 pub mod clip;
 pub mod copied;
+pub mod garbage;
 pub mod guest;
 pub mod http;
 pub mod impairment;
@@ -21,5 +22,6 @@ pub mod nginx;
 pub mod peers;
 pub mod process;
 pub mod publisher;
+pub mod recording;
 
 mod cache;

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use re_rav1d::dav1d::pixel::{MatrixCoefficients, YUVRange};
 use re_rav1d::dav1d::{Decoder, Error, Picture, PixelLayout, PlanarImageComponent, Settings};
 
-use super::{DecodeError, MAX_PIXELS, VideoDecoder, VideoOptions, copy_i420};
+use super::{DecodeError, LastPicture, MAX_PIXELS, VideoDecoder, VideoOptions, copy_i420};
 use crate::codec::Codec;
 use crate::frame::{ColorMatrix, ColorRange, ColorSpace, EncodedFrame, VideoFrame, VideoSize};
 
@@ -14,6 +14,7 @@ pub(crate) struct Av1Decoder {
     options: VideoOptions,
     /// No frame can be decoded before the next keyframe.
     waiting: bool,
+    last: LastPicture,
 }
 
 impl Av1Decoder {
@@ -22,6 +23,7 @@ impl Av1Decoder {
             decoder: open()?,
             options: options.clone(),
             waiting: true,
+            last: LastPicture::default(),
         })
     }
 
@@ -76,12 +78,16 @@ impl VideoDecoder for Av1Decoder {
         };
         self.waiting = false;
         picture
-            .map(|picture| copy(&picture, self.options.normalize_stride))
+            .map(|picture| copy(&picture, self.options.normalize_stride, &mut self.last))
             .transpose()
     }
 }
 
-fn copy(picture: &Picture, normalize_stride: bool) -> Result<VideoFrame, DecodeError> {
+fn copy(
+    picture: &Picture,
+    normalize_stride: bool,
+    last: &mut LastPicture,
+) -> Result<VideoFrame, DecodeError> {
     let (layout, bits) = (picture.pixel_layout(), picture.bit_depth());
     if layout != PixelLayout::I420 || bits != 8 {
         return Err(corrupt(format!(
@@ -120,6 +126,7 @@ fn copy(picture: &Picture, normalize_stride: bool) -> Result<VideoFrame, DecodeE
             (v, stride(PlanarImageComponent::V)),
         ],
         normalize_stride,
+        last,
     )
 }
 

@@ -8,6 +8,8 @@ mod openh264;
 mod opus;
 mod vpx;
 
+use bytes::{Bytes, BytesMut};
+
 use crate::codec::Codec;
 use crate::frame::{
     AudioFrame, ColorSpace, EncodedFrame, Plane, VideoFormat, VideoFrame, VideoSize,
@@ -171,6 +173,24 @@ pub fn audio_decoder(
 /// header could otherwise claim gigabytes.
 const MAX_PIXELS: u64 = 1 << 26;
 
+/// The memory of a decoder's last picture, for the next one if nobody holds the last any more: fresh
+/// memory of that size costs the system a page fault every 4 KiB.
+#[derive(Default)]
+struct LastPicture(Bytes);
+
+impl LastPicture {
+    fn memory(&mut self, capacity: usize) -> BytesMut {
+        match std::mem::take(&mut self.0).try_into_mut() {
+            Ok(mut memory) => {
+                memory.clear();
+                memory.reserve(capacity);
+                memory
+            }
+            Err(_) => BytesMut::with_capacity(capacity),
+        }
+    }
+}
+
 /// Copies I420 planes out of a decoder's memory: `(bytes, stride)` each.
 fn copy_i420(
     codec: Codec,
@@ -178,6 +198,7 @@ fn copy_i420(
     color: ColorSpace,
     source: [(&[u8], usize); 3],
     normalize_stride: bool,
+    last: &mut LastPicture,
 ) -> Result<VideoFrame, DecodeError> {
     let corrupt = |reason: String| DecodeError::Corrupt { codec, reason };
     let mut planes = VideoFormat::I420
@@ -192,7 +213,7 @@ fn copy_i420(
     };
     let planes_and_source = planes.iter().zip(&source);
     let capacity = planes_and_source.map(|(p, (_, stride))| row_length(p, *stride) * p.rows);
-    let mut data = Vec::with_capacity(capacity.sum());
+    let mut data = last.memory(capacity.sum());
     for (plane, (bytes, stride)) in planes.iter_mut().zip(source) {
         plane.offset = data.len();
         if stride < plane.row_bytes || bytes.len() < stride * (plane.rows - 1) + plane.row_bytes {
@@ -207,7 +228,37 @@ fn copy_i420(
             data.extend_from_slice(&bytes[..stride * (plane.rows - 1) + plane.row_bytes]);
         }
     }
-    VideoFrame::with_planes(VideoFormat::I420, size.width, size.height, data, planes)
-        .map(|frame| frame.with_color(color))
-        .map_err(|e| corrupt(e.to_string()))
+    let frame = VideoFrame::with_planes(VideoFormat::I420, size.width, size.height, data, planes)
+        .map_err(|e| corrupt(e.to_string()))?;
+    last.0 = frame.data().clone();
+    Ok(frame.with_color(color))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_memory_of_a_picture_is_used_again_once_nobody_holds_it() {
+        let mut last = LastPicture::default();
+        let mut copy = |value: u8| {
+            let (y, chroma) = (vec![value; 64 * 36], vec![value; 32 * 18]);
+            let planes = [(&*y, 64), (&*chroma, 32), (&*chroma, 32)];
+            let size = VideoSize {
+                width: 64,
+                height: 36,
+            };
+            let color = ColorSpace::default();
+            copy_i420(Codec::Vp8, size, color, planes, true, &mut last).expect("a picture")
+        };
+        let first = copy(1);
+        let at = first.data().as_ptr();
+        drop(first);
+        let second = copy(2);
+        assert_eq!(second.data().as_ptr(), at);
+        let third = copy(3);
+        assert_ne!(third.data().as_ptr(), at);
+        assert!(second.data().iter().all(|&byte| byte == 2));
+        assert!(third.data().iter().all(|&byte| byte == 3));
+    }
 }

@@ -3,43 +3,58 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::codec::Codec;
-use crate::room::{Presence, TrackSource};
+use crate::codec::{Codec, MediaKind};
+use crate::room::{RemoteParticipant, RemoteTrackPublication, TrackSource};
+use crate::stream::Choice;
 
-/// Which of a participant's pictures are taken.
+/// Which of a participant's tracks are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum MediaSource {
     /// The camera, with the microphone.
+    ///
+    /// A track whose publisher did not tell its source stands in for a camera, or a microphone,
+    /// that is not published.
     #[default]
     Camera,
-    /// The shared screen, with its own sound or, if it has none, the microphone.
+    /// The shared screen, with its own sound or, while none is published, the microphone. Once
+    /// sound of either has been written, it stays with that one.
     Screen,
 }
 
+const MICROPHONE: &[TrackSource] = &[TrackSource::Microphone, TrackSource::Unknown];
+
 impl MediaSource {
-    /// The source of the pictures.
+    /// The pictures that are taken of this participant; several publications if it has several of
+    /// one source.
     #[must_use]
-    pub fn video(self) -> TrackSource {
-        match self {
-            Self::Camera => TrackSource::Camera,
-            Self::Screen => TrackSource::ScreenShare,
-        }
+    pub fn video_publications(
+        self,
+        participant: &RemoteParticipant,
+    ) -> Vec<RemoteTrackPublication> {
+        self.video().publications(participant, MediaKind::Video)
     }
 
-    /// The source of the sound that goes with a participant's pictures.
-    pub(super) fn audio(self, presence: &Presence) -> TrackSource {
-        let has_screen_audio = || {
-            presence.current().is_some_and(|participant| {
-                participant
-                    .track_publications()
-                    .iter()
-                    .any(|publication| publication.source() == TrackSource::ScreenShareAudio)
-            })
-        };
-        match self {
-            Self::Screen if has_screen_audio() => TrackSource::ScreenShareAudio,
-            _ => TrackSource::Microphone,
-        }
+    /// The sound that is taken of this participant.
+    #[must_use]
+    pub fn audio_publications(
+        self,
+        participant: &RemoteParticipant,
+    ) -> Vec<RemoteTrackPublication> {
+        self.audio().publications(participant, MediaKind::Audio)
+    }
+
+    pub(super) fn video(self) -> Choice {
+        Choice::new(match self {
+            Self::Camera => &[&[TrackSource::Camera, TrackSource::Unknown]],
+            Self::Screen => &[&[TrackSource::ScreenShare]],
+        })
+    }
+
+    pub(super) fn audio(self) -> Choice {
+        Choice::new(match self {
+            Self::Camera => &[MICROPHONE],
+            Self::Screen => &[&[TrackSource::ScreenShareAudio], MICROPHONE],
+        })
     }
 }
 

@@ -6,7 +6,9 @@ use std::task::{Context, Poll};
 
 use futures::Stream;
 
-use super::{RemoteParticipant, RemoteTrack, RemoteTrackPublication};
+use super::{
+    DataMessage, RemoteParticipant, RemoteTrack, RemoteTrackPublication, StreamState, Transcription,
+};
 use crate::fanout::{Overflow, Ring, Start};
 
 /// Why the room was left.
@@ -29,10 +31,13 @@ pub enum DisconnectReason {
     JoinFailure,
     /// The room was closed, as everybody else left.
     RoomClosed,
-    /// The connection for signals was lost.
+    /// The connection for signals was lost, and could not be made again in time.
     SignalLost,
-    /// The connection for media could not be made, or was lost.
+    /// The connection for media could not be made, or was lost and could not be made again in
+    /// time.
     MediaLost,
+    /// The server did not let us in again after the connection was lost.
+    Refused,
     /// The server gave another reason, or none.
     Unknown,
 }
@@ -50,6 +55,7 @@ impl std::fmt::Display for DisconnectReason {
             Self::RoomClosed => "the room was closed",
             Self::SignalLost => "the signal connection was lost",
             Self::MediaLost => "the media connection was lost",
+            Self::Refused => "the server did not let this client in again",
             Self::Unknown => "for a reason the server did not give",
         })
     }
@@ -116,8 +122,27 @@ pub enum RoomEvent {
         /// Its publisher.
         participant: RemoteParticipant,
     },
+    /// The server stopped or restarted sending a track, as the network allows.
+    TrackStreamStateChanged {
+        /// The publication.
+        publication: RemoteTrackPublication,
+        /// Its publisher.
+        participant: RemoteParticipant,
+        /// What it does now.
+        state: StreamState,
+    },
+    /// A data message came.
+    DataReceived(DataMessage),
+    /// Speech was put into words, by an agent of the room.
+    TranscriptionReceived(Transcription),
     /// The media connection is up.
     MediaConnected,
+    /// The connection to the server is lost, and is being made again.
+    Reconnecting,
+    /// The connection is back, media included. Where the session could be resumed, nothing has
+    /// changed; else its tracks were unsubscribed and have come again, and so did participants
+    /// whose connections were lost too.
+    Reconnected,
     /// The room was left; the last event.
     Disconnected {
         /// Why.

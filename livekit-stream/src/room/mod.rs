@@ -3,6 +3,7 @@
 //! `signal.rs` alone names LiveKit's signalling crate and `transport/` alone the WebRTC crate.
 //! Depends on [`crate::rtp`], [`crate::frame`] and the fan-out; never on outputs.
 
+mod data;
 mod error;
 mod event;
 mod options;
@@ -10,6 +11,7 @@ mod participant;
 mod presence;
 mod publication;
 mod session;
+mod settings;
 mod signal;
 mod token;
 mod track;
@@ -20,12 +22,14 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
+pub use data::{DataMessage, Transcription, TranscriptionSegment};
 pub use error::{ConnectError, SubscribeError};
 pub use event::{DisconnectReason, RoomEvent, RoomEvents};
 pub use options::RoomOptions;
 pub use participant::{ParticipantKind, RemoteParticipant};
 pub(crate) use presence::Presence;
 pub use publication::{RemoteTrackPublication, TrackSource};
+pub use settings::{StreamState, VideoQuality};
 pub use token::{TokenOptions, mint_token};
 pub use track::{RemoteAudioTrack, RemoteTrack, RemoteVideoTrack};
 pub use transport::{SenderReports, WebRtcTrack};

@@ -41,6 +41,8 @@ struct Inner {
     clock: ParticipantClock,
     left: AtomicBool,
     room_ended: OnceLock<DisconnectReason>,
+    /// Who took its place when we had to join again.
+    successor: OnceLock<RemoteParticipant>,
     state: Mutex<State>,
     changed: watch::Sender<()>,
 }
@@ -67,6 +69,7 @@ impl RemoteParticipant {
                 clock,
                 left,
                 room_ended: OnceLock::new(),
+                successor: OnceLock::new(),
                 state,
                 changed,
             }),
@@ -147,6 +150,22 @@ impl RemoteParticipant {
     /// Changes whenever a track comes, goes or is muted, and when the participant leaves.
     pub(crate) fn watch(&self) -> watch::Receiver<()> {
         self.inner.changed.subscribe()
+    }
+
+    /// The same participant as the server knows it now: after our connection was lost and we
+    /// joined again, it may have another sid.
+    pub(super) fn latest(&self) -> &Self {
+        let mut latest = self;
+        while let Some(next) = latest.inner.successor.get() {
+            latest = next;
+        }
+        latest
+    }
+
+    /// Another took its place, which is to be told before it leaves.
+    pub(super) fn succeed(&self, successor: &Self) {
+        // The first successor stays: it has successors of its own.
+        let _ = self.inner.successor.set(successor.clone());
     }
 
     pub(super) fn clock(&self) -> &ParticipantClock {

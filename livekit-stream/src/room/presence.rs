@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::RemoteParticipant;
 use super::session::Shared;
 
-/// A participant of one joining, or whoever bears an identity while the room lasts.
+/// A participant of one joining, which goes on where our own connection was lost and theirs with
+/// it; or whoever bears an identity while the room lasts.
 #[derive(Debug, Clone)]
 pub(crate) enum Presence {
     /// This joining alone.
@@ -30,7 +31,7 @@ impl Presence {
     /// The participant, if present.
     pub(crate) fn current(&self) -> Option<RemoteParticipant> {
         match self {
-            Self::Once(participant) => Some(participant.clone()),
+            Self::Once(participant) => Some(participant.latest().clone()),
             Self::Identity { room, identity } => room.participant(identity),
         }
     }
@@ -38,7 +39,7 @@ impl Presence {
     /// Why there is nobody any more.
     pub(crate) fn end_reason(&self) -> String {
         let room = match self {
-            Self::Once(participant) => participant.room_ended(),
+            Self::Once(participant) => participant.latest().room_ended(),
             Self::Identity { room, .. } => room.ended(),
         };
         match room {
@@ -51,7 +52,7 @@ impl Presence {
     pub(crate) async fn next(&self, last: Option<&RemoteParticipant>) -> Option<RemoteParticipant> {
         let is_new = |found: &RemoteParticipant| last.is_none_or(|last| last.sid() != found.sid());
         match self {
-            Self::Once(participant) => Some(participant.clone()).filter(is_new),
+            Self::Once(participant) => Some(participant.latest().clone()).filter(is_new),
             Self::Identity { room, identity } => {
                 let mut changed = room.watch();
                 loop {

@@ -7,7 +7,8 @@ use livekit_protocol as proto;
 use tokio::sync::mpsc;
 
 use super::session::Command;
-use super::{RemoteTrack, SubscribeError};
+use super::settings::{Layer, Wish};
+use super::{RemoteTrack, StreamState, SubscribeError, VideoQuality};
 use crate::codec::MediaKind;
 use crate::frame::VideoSize;
 
@@ -61,7 +62,8 @@ impl fmt::Display for TrackSource {
 struct State {
     info: proto::TrackInfo,
     track: Option<RemoteTrack>,
-    desired: bool,
+    wish: Wish,
+    stream: StreamState,
 }
 
 #[derive(Debug)]
@@ -80,14 +82,15 @@ pub struct RemoteTrackPublication {
 impl RemoteTrackPublication {
     pub(super) fn new(
         info: proto::TrackInfo,
-        auto_subscribe: bool,
+        wish: Wish,
         commands: mpsc::WeakSender<Command>,
     ) -> Self {
         let sid = info.sid.clone();
         let state = Mutex::new(State {
             info,
             track: None,
-            desired: auto_subscribe,
+            wish,
+            stream: StreamState::Active,
         });
         Self {
             inner: Arc::new(Inner {
@@ -150,7 +153,7 @@ impl RemoteTrackPublication {
 
     /// Whether a subscription is wanted, its media come or not.
     pub fn is_desired(&self) -> bool {
-        self.lock().desired
+        self.lock().wish.subscribed
     }
 
     /// Whether its media can be read.
@@ -163,21 +166,95 @@ impl RemoteTrackPublication {
         self.lock().track.clone()
     }
 
+    /// Whether its media are wanted at the moment, see [`set_enabled`](Self::set_enabled).
+    pub fn is_enabled(&self) -> bool {
+        self.lock().wish.enabled
+    }
+
+    /// Whether the server sends it.
+    pub fn stream_state(&self) -> StreamState {
+        self.lock().stream
+    }
+
     /// Subscribes or unsubscribes; the room's events tell when it is done.
     ///
     /// # Errors
     /// [`SubscribeError::RoomClosed`].
     pub async fn set_subscribed(&self, subscribed: bool) -> Result<(), SubscribeError> {
+        self.wish(Change::Subscription, |wish| wish.subscribed = subscribed)
+            .await
+    }
+
+    /// Stops and restarts the flow of media and keeps the subscription: its streams wait.
+    ///
+    /// # Errors
+    /// [`SubscribeError::RoomClosed`].
+    pub async fn set_enabled(&self, enabled: bool) -> Result<(), SubscribeError> {
+        self.wish(Change::Settings, |wish| wish.enabled = enabled)
+            .await
+    }
+
+    /// Asks for a layer of a video that is published in several. The size changes in mid-stream,
+    /// at a keyframe. Takes the place of [`set_video_dimensions`](Self::set_video_dimensions).
+    ///
+    /// # Errors
+    /// [`SubscribeError::RoomClosed`].
+    pub async fn set_video_quality(&self, quality: VideoQuality) -> Result<(), SubscribeError> {
+        self.wish(Change::Settings, |wish| {
+            wish.layer = Layer::Quality(quality);
+        })
+        .await
+    }
+
+    /// Asks for the smallest layer that fills a picture of so many pixels. Takes the place of
+    /// [`set_video_quality`](Self::set_video_quality).
+    ///
+    /// # Errors
+    /// [`SubscribeError::RoomClosed`].
+    pub async fn set_video_dimensions(
+        &self,
+        width: u32,
+        height: u32,
+    ) -> Result<(), SubscribeError> {
+        let layer = Layer::Size(VideoSize { width, height });
+        self.wish(Change::Settings, |wish| wish.layer = layer).await
+    }
+
+    /// Asks for so many pictures a second at most, where the video has layers in time; 0 for all.
+    ///
+    /// # Errors
+    /// [`SubscribeError::RoomClosed`].
+    pub async fn set_video_fps(&self, fps: u32) -> Result<(), SubscribeError> {
+        self.wish(Change::Settings, |wish| wish.fps = fps).await
+    }
+
+    /// Changes what is wanted and tells the server. A room that is about to reconnect does so
+    /// afterwards.
+    async fn wish(
+        &self,
+        change: Change,
+        set: impl FnOnce(&mut Wish),
+    ) -> Result<(), SubscribeError> {
         let closed = || SubscribeError::RoomClosed {
             track: self.sid().to_owned(),
         };
         let commands = self.inner.commands.upgrade().ok_or_else(closed)?;
-        self.lock().desired = subscribed;
-        let sid = self.sid().to_owned();
-        commands
-            .send(Command::Subscribe { sid, subscribed })
-            .await
-            .map_err(|_| closed())
+        set(&mut self.lock().wish);
+        let publication = self.clone();
+        let command = match change {
+            Change::Subscription => Command::Subscription(publication),
+            Change::Settings => Command::Settings(publication),
+        };
+        commands.send(command).await.map_err(|_| closed())
+    }
+
+    pub(super) fn wished(&self) -> Wish {
+        self.lock().wish
+    }
+
+    /// Takes the server's word; tells whether it is new.
+    pub(super) fn set_stream_state(&self, state: StreamState) -> bool {
+        std::mem::replace(&mut self.lock().stream, state) != state
     }
 
     /// Takes what the server says now; tells whether `muted` changed.
@@ -191,4 +268,10 @@ impl RemoteTrackPublication {
     pub(super) fn set_track(&self, track: Option<RemoteTrack>) -> Option<RemoteTrack> {
         std::mem::replace(&mut self.lock().track, track)
     }
+}
+
+/// What the server has to be told.
+enum Change {
+    Subscription,
+    Settings,
 }

@@ -1,5 +1,6 @@
 //! The signal connection: the one file that names LiveKit's signalling crate.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use livekit_protocol as proto;
@@ -23,13 +24,15 @@ pub(super) enum Event {
     Lost,
 }
 
-/// An open signal connection.
-#[derive(Debug)]
+/// A signal connection, and what it takes to make it again. Clones are the same connection.
+#[derive(Debug, Clone)]
 pub(super) struct Signal {
-    client: SignalClient,
+    client: Arc<SignalClient>,
+    host: String,
+    timeout: Duration,
 }
 
-/// Events of an open signal connection.
+/// Events of a signal connection.
 pub(super) struct Events {
     events: livekit_signaling::SignalEvents,
 }
@@ -41,6 +44,20 @@ impl Events {
             Some(livekit_signaling::SignalEvent::Close(_)) | None => Event::Lost,
         }
     }
+
+    /// Drops what a closed connection has left.
+    pub(super) fn clear(&mut self) {
+        while self.events.try_recv().is_ok() {}
+    }
+}
+
+/// Why a session could not be resumed.
+#[derive(Debug)]
+pub(super) enum ResumeError {
+    /// The server says what to do instead.
+    Left(proto::LeaveRequest),
+    /// There was no answer, or none that makes sense.
+    Failed(ConnectError),
 }
 
 /// Connects and joins.
@@ -66,9 +83,23 @@ pub(super) async fn connect(
     options.protocol_version = PROTOCOL_VERSION;
     // The default list asks for trailers on video frames, which would end up in every output.
     options.client_capabilities = Vec::new();
+    // Told to the other participants: text comes to us in pieces and as it is.
+    options.client_protocol = livekit_signaling::CLIENT_PROTOCOL_DEFAULT;
     let connecting = SignalClient::connect(url, token, options, None);
     match tokio::time::timeout(timeout, connecting).await {
-        Ok(Ok((client, join, events))) => Ok((Signal { client }, join, Events { events })),
+        Ok(Ok((client, join, events))) => {
+            let signal = Signal {
+                client: Arc::new(client),
+                host,
+                timeout,
+            };
+            if let Some(reason) = unusable(&join) {
+                signal.leave().await;
+                let host = signal.host;
+                return Err(ConnectError::Refused { host, reason });
+            }
+            Ok((signal, join, Events { events }))
+        }
         Ok(Err(error)) => Err(explain(error, host, token, timeout)),
         Err(_) => Err(ConnectError::Timeout {
             host,
@@ -78,7 +109,45 @@ pub(super) async fn connect(
 }
 
 impl Signal {
-    /// Sends a request; a connection that is down loses it.
+    /// Connects again and goes on with the session. `events` has to be read to its end first.
+    pub(super) async fn resume(
+        &self,
+        reason: proto::ReconnectReason,
+    ) -> Result<proto::ReconnectResponse, ResumeError> {
+        let resuming = self.client.restart(reason);
+        match tokio::time::timeout(self.timeout, resuming).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(SignalError::LeaveRequest { reason, action })) => {
+                Err(ResumeError::Left(proto::LeaveRequest {
+                    reason: reason as i32,
+                    action: action as i32,
+                    ..proto::LeaveRequest::default()
+                }))
+            }
+            Ok(Err(error)) => {
+                let (host, token) = (self.host.clone(), self.token());
+                let error = explain(error, host, &token, self.timeout);
+                Err(ResumeError::Failed(error))
+            }
+            Err(_) => Err(ResumeError::Failed(ConnectError::Timeout {
+                host: self.host.clone(),
+                after: self.timeout,
+            })),
+        }
+    }
+
+    /// The session goes on: requests are sent again.
+    pub(super) async fn resumed(&self) {
+        self.client.set_reconnected().await;
+    }
+
+    /// The token that lets us in now: the server sends new ones while the session lasts.
+    pub(super) fn token(&self) -> String {
+        self.client.token()
+    }
+
+    /// Sends a request. While the connection is down, those that change the session wait for
+    /// [`resumed`](Self::resumed), and the others are lost.
     pub(super) async fn send(&self, request: Request) {
         self.client.send(request).await;
     }
@@ -98,6 +167,20 @@ impl Signal {
     pub(super) async fn close(&self) {
         self.client.close().await;
     }
+}
+
+/// What a join response lacks that the signalling crate needs, and does without a check.
+fn unusable(join: &proto::JoinResponse) -> Option<String> {
+    if join.participant.is_none() {
+        return Some("its join response names no participant".to_owned());
+    }
+    let (interval, timeout) = (join.ping_interval, join.ping_timeout);
+    if interval <= 0 || timeout <= 0 {
+        return Some(format!(
+            "it wants pings every {interval} s within {timeout} s"
+        ));
+    }
+    None
 }
 
 /// Host and port of a LiveKit URL.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Browser;
 use crate::clip::VideoCodec;
@@ -162,6 +162,18 @@ impl BrowserPublisher {
     pub async fn publish_camera(&mut self) {
         let sid = self.browser.command("publish", "video").await;
         sid.as_str().unwrap_or_default().clone_into(&mut self.video);
+    }
+
+    /// Sends everybody a data message; without a topic if that is empty.
+    pub async fn send_data(&mut self, topic: &str, text: &str, reliable: bool) {
+        let argument = json!({"topic": topic, "text": text, "reliable": reliable});
+        self.browser.command("data", &argument.to_string()).await;
+    }
+
+    /// Sends everybody a text stream.
+    pub async fn send_text(&mut self, topic: &str, text: &str, attributes: &Value) {
+        let argument = json!({"topic": topic, "text": text, "attributes": attributes});
+        self.browser.command("text", &argument.to_string()).await;
     }
 
     /// Waits for an event of the room: `reconnecting`, `reconnected`, `disconnected`.

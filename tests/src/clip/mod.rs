@@ -30,6 +30,9 @@ pub const FLASH_FRAMES: u32 = 3;
 /// The sound's sampling rate, that of every Opus stream.
 pub const SAMPLE_RATE: u32 = 48_000;
 
+/// Of the beep, Hz.
+const PITCH: u32 = 440;
+
 /// What a video clip is encoded with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum VideoCodec {
@@ -298,8 +301,13 @@ impl VideoClip {
 impl AudioClip {
     /// The sound that goes with a video clip of so many seconds, from the cache or made now.
     pub fn make(seconds: u32) -> Self {
-        let name = format!("audio-{seconds}s.ogg");
-        let path = cached(&name, |path| encode_audio(seconds, path));
+        Self::pitched(seconds, PITCH)
+    }
+
+    /// The same with beeps of another pitch in Hz, to tell two sounds apart.
+    pub fn pitched(seconds: u32, pitch: u32) -> Self {
+        let name = format!("audio-{seconds}s-{pitch}hz.ogg");
+        let path = cached(&name, |path| encode_audio(seconds, pitch, path));
         let file = fs::read(&path).expect("the cached clip can be read");
         let mut packets = ogg::opus_packets(&file);
         // The encoder's delay makes one packet more, and the loop must be as long as the picture's.
@@ -312,6 +320,16 @@ impl AudioClip {
         packets.truncate(count);
         Self { packets, path }
     }
+}
+
+/// The packets of an Ogg file with one Opus stream.
+///
+/// # Panics
+///
+/// When it is no such file.
+pub fn opus_packets(ogg: &[u8]) -> Vec<Bytes> {
+    let packets = ogg::opus_packets(ogg).into_iter();
+    packets.map(|packet| packet.data).collect()
 }
 
 fn encode_video(options: VideoOptions, path: &Path) {
@@ -375,9 +393,9 @@ fn encode_video(options: VideoOptions, path: &Path) {
     process::run_ok(command.arg(path), ENCODING_DEADLINE);
 }
 
-fn encode_audio(seconds: u32, path: &Path) {
+fn encode_audio(seconds: u32, pitch: u32, path: &Path) {
     let source = format!(
-        "aevalsrc='0.5*sin(2*PI*440*t)*lt(mod(t,1),0.1)':sample_rate={SAMPLE_RATE}:duration={seconds}"
+        "aevalsrc='0.5*sin(2*PI*{pitch}*t)*lt(mod(t,1),0.1)':sample_rate={SAMPLE_RATE}:duration={seconds}"
     );
     let mut command = ffmpeg();
     command.args(["-f", "lavfi", "-i", &source, "-ac", "2"]);

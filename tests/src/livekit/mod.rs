@@ -1,6 +1,7 @@
 //! A real LiveKit server on loopback, with ports, keys and a log of its own.
 
 mod expired;
+mod proxy;
 mod rooms;
 
 use std::fmt::Write as _;
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use livekit_token::AccessToken;
 pub use livekit_token::VideoGrants;
+pub use proxy::SignalProxy;
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -32,6 +34,8 @@ const LOG_TAIL: usize = 80;
 pub struct LiveKitServer {
     ports: Ports,
     api_secret: String,
+    /// Whether it pauses videos for which the network has no room.
+    pauses: bool,
     folder: TempDir,
     process: Option<Process>,
 }
@@ -50,10 +54,20 @@ impl LiveKitServer {
     ///
     /// When it is not installed (see [`require!`](crate::require)) or does not start.
     pub async fn start() -> Self {
+        Self::start_with(false).await
+    }
+
+    /// Starts one that pauses videos for which a subscriber's network has no room.
+    pub async fn start_pausing() -> Self {
+        Self::start_with(true).await
+    }
+
+    async fn start_with(pauses: bool) -> Self {
         let mut server = Self {
             ports: Ports::free(),
             // A secret of its own also tells this server from another test's on the same port.
             api_secret: format!("{:032x}", rand::random::<u128>()),
+            pauses,
             folder: TempDir::with_prefix("livekit-").expect("a temporary folder"),
             process: None,
         };
@@ -132,6 +146,21 @@ impl LiveKitServer {
                 ..VideoGrants::default()
             },
         )
+    }
+
+    /// A token for an agent, who joins `room` and publishes.
+    pub fn agent_token(&self, room: &str, identity: &str) -> String {
+        AccessToken::with_api_key(API_KEY, &self.api_secret)
+            .with_identity(identity)
+            .with_kind("agent")
+            .with_grants(VideoGrants {
+                room_join: true,
+                room: room.to_owned(),
+                agent: true,
+                ..VideoGrants::default()
+            })
+            .to_jwt()
+            .expect("the token can be signed")
     }
 
     /// A genuine token whose time was over `ago`.
@@ -221,6 +250,7 @@ impl LiveKitServer {
                 "enable_loopback_candidate": true,
                 "interfaces": {"includes": ["lo"]},
                 "ips": {"includes": ["127.0.0.1/32"]},
+                "congestion_control": {"enabled": true, "allow_pause": self.pauses},
             },
             "keys": {API_KEY: self.api_secret},
             "logging": {"level": "info", "pion_level": "error"},

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use livekit_token::VideoGrants;
 use serde_json::{Value, json};
 
@@ -103,6 +105,15 @@ impl LiveKitServer {
     pub async fn remove_participant(&self, room: &str, identity: &str) {
         let request = json!({"room": room, "identity": identity});
         self.expect(room, "RemoveParticipant", &request).await;
+    }
+
+    /// Sends everybody in a room a data message, reliably.
+    pub async fn send_data(&self, room: &str, topic: &str, payload: &[u8]) {
+        let request = json!({
+            "room": room, "topic": topic, "data": BASE64_STANDARD.encode(payload),
+            "kind": "RELIABLE",
+        });
+        self.expect(room, "SendData", &request).await;
     }
 
     /// Mutes (or unmutes, where the server allows it) a participant's track.

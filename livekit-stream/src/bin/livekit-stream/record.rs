@@ -76,7 +76,7 @@ impl Start for Recording<'_> {
             .map_err(|error| {
                 Failure::of(&format!("cannot create a file for {identity}"), &error)
             })?;
-        let builder = self.selection.recorder(Recorder::follow(room, identity));
+        let builder = self.selection.apply(Recorder::follow(room, identity));
         let recorder = builder.to_file(&path).await;
         let recorder = recorder.map_err(|error| Failure::failed(causes(&error)))?;
         let what = format!("recording {identity} to {}", path.display());

@@ -69,9 +69,7 @@ struct Restream<'a> {
 
 impl Start for Restream<'_> {
     async fn start(&mut self, room: &Room, identity: &str) -> Result<(Running, String), Failure> {
-        let mut builder = self
-            .selection
-            .restreamer(Restreamer::follow(room, identity));
+        let mut builder = self.selection.apply(Restreamer::follow(room, identity));
         for target in self.targets {
             builder = builder.target(target);
         }

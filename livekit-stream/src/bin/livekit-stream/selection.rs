@@ -3,9 +3,10 @@
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
+use livekit_stream::codec::MediaKind;
 use livekit_stream::{
-    AudioMode, MediaSource, RecorderBuilder, RemoteParticipant, RestreamerBuilder, Room,
-    TrackSource, VideoMode,
+    AudioMode, MediaSource, OutputBuilder, RemoteParticipant, Room, RoomEvent, TrackSource,
+    VideoMode, VideoQuality,
 };
 
 /// A shared screen's sound is published just after its picture; so long it is waited for.
@@ -27,6 +28,9 @@ pub(crate) struct Selection {
     /// What becomes of the sound
     #[arg(long, default_value = "auto", value_name = "auto|copy|aac|none")]
     pub(crate) audio: AudioMode,
+    /// Which layer to take of a video that is published in several [default: high]
+    #[arg(long, value_name = "high|medium|low", value_parser = quality)]
+    pub(crate) quality: Option<VideoQuality>,
     /// End after so many seconds of media [default: at Ctrl-C, SIGTERM or the room's end]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) duration: Option<Duration>,
@@ -43,26 +47,23 @@ pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     }
 }
 
+fn quality(text: &str) -> Result<VideoQuality, String> {
+    match text {
+        "high" => Ok(VideoQuality::High),
+        "medium" => Ok(VideoQuality::Medium),
+        "low" => Ok(VideoQuality::Low),
+        _ => Err("not one of high, medium, low".to_owned()),
+    }
+}
+
 impl Selection {
     /// Whether nothing is left to take.
     pub(crate) fn is_empty(&self) -> bool {
         self.video == VideoMode::None && self.audio == AudioMode::None
     }
 
-    /// These options on a recorder.
-    pub(crate) fn recorder(&self, builder: RecorderBuilder) -> RecorderBuilder {
-        let builder = builder
-            .source(self.source)
-            .video(self.video)
-            .audio(self.audio);
-        match self.duration {
-            Some(duration) => builder.duration(duration),
-            None => builder,
-        }
-    }
-
-    /// These options on a restreamer.
-    pub(crate) fn restreamer(&self, builder: RestreamerBuilder) -> RestreamerBuilder {
+    /// These options on a recorder or a restreamer.
+    pub(crate) fn apply<O>(&self, builder: OutputBuilder<O>) -> OutputBuilder<O> {
         let builder = builder
             .source(self.source)
             .video(self.video)
@@ -130,6 +131,17 @@ impl<'a> Finder<'a> {
         found
     }
 
+    /// Asks for the layer that is wanted, as soon as a video is published.
+    pub(crate) async fn ask(&self, event: &RoomEvent) {
+        if let (Some(quality), RoomEvent::TrackPublished { publication, .. }) =
+            (self.selection.quality, event)
+            && publication.kind() == MediaKind::Video
+        {
+            // In a room that has been left there is nothing to ask for.
+            let _ = publication.set_video_quality(quality).await;
+        }
+    }
+
     /// What is waited for, in words.
     pub(crate) fn awaited(&self) -> String {
         self.selection.awaited()
@@ -166,27 +178,24 @@ impl<'a> Finder<'a> {
         if self.taken.contains(identity) || !(chosen || self.selection.participants.is_empty()) {
             return false;
         }
-        let has = |source: TrackSource| {
-            participant
-                .track_publications()
-                .iter()
-                .any(|track| track.source() == source)
-        };
         let source = self.selection.source;
+        let video = source.video_publications(participant);
+        let audio = source.audio_publications(participant);
         let with_video = self.selection.video != VideoMode::None;
         let with_audio = self.selection.audio != AudioMode::None;
-        let screen_audio = source == MediaSource::Screen && has(TrackSource::ScreenShareAudio);
-        if with_video && has(source.video()) {
+        if with_video && !video.is_empty() {
             let first_seen = *self.seen.entry(identity.to_owned()).or_insert(now);
             return source == MediaSource::Camera
                 || !with_audio
-                || screen_audio
+                || audio
+                    .iter()
+                    .any(|track| track.source() == TrackSource::ScreenShareAudio)
                 || now.duration_since(first_seen) >= SCREEN_AUDIO_WAIT;
         }
         // Sound alone will do if no pictures are asked for, or if it is known whose is wanted.
         let alone =
             !with_video || source == MediaSource::Camera && (chosen || self.scope == Scope::All);
-        with_audio && alone && (screen_audio || has(TrackSource::Microphone))
+        with_audio && alone && !audio.is_empty()
     }
 }
 
@@ -200,5 +209,11 @@ mod tests {
         for wrong in ["", "ten", "0", "-1", "NaN", "inf", "1e30"] {
             assert!(seconds(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn qualities_are_names() {
+        assert_eq!(quality("low"), Ok(VideoQuality::Low));
+        assert!(quality("720p").is_err() && quality("").is_err());
     }
 }

@@ -101,6 +101,9 @@ impl<'a, S: Start> Session<'a, S> {
         say(&format!("joined {} as {}", room.name(), room.identity()));
         say(&format!("waiting for {}", self.finder.awaited()));
         let ended = self.follow(&room, &mut events, &mut stop).await;
+        if let Ended::Signal(name) = ended {
+            say(&format!("{name}: ending, once more ends at once"));
+        }
         self.finish(&ended).await;
         let (room_name, room_sid, identity) = (room.name(), room.sid(), room.identity());
         room.close().await;
@@ -134,7 +137,10 @@ impl<'a, S: Start> Session<'a, S> {
             tokio::select! {
                 event = events.next() => match event {
                     Some(RoomEvent::Disconnected { reason }) => return Ended::Room(reason),
-                    Some(event) => self.note(&event),
+                    Some(event) => {
+                        self.note(&event);
+                        self.finder.ask(&event).await;
+                    }
                     None => return Ended::Room(DisconnectReason::Unknown),
                 },
                 name = stop.requested() => return Ended::Signal(name),
@@ -237,6 +243,8 @@ impl<'a, S: Start> Session<'a, S> {
     /// Tells what happens to those who are recorded.
     fn note(&self, event: &RoomEvent) {
         let (participant, what) = match event {
+            RoomEvent::Reconnecting => return say("the connection is lost; reconnecting"),
+            RoomEvent::Reconnected => return say("the connection is back"),
             RoomEvent::ParticipantConnected(participant) => (participant, "is here".to_owned()),
             RoomEvent::ParticipantDisconnected(participant) => (participant, "left".to_owned()),
             RoomEvent::TrackMuted {

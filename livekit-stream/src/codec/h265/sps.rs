@@ -158,7 +158,7 @@ fn skip_sub_layers(bits: &mut BitReader<'_>, count: u8) -> Option<()> {
 
 fn bit_depth(bits: &mut BitReader<'_>) -> Option<u8> {
     let minus8 = u8::try_from(bits.exp_golomb()?).ok()?;
-    (minus8 <= 8).then_some(minus8 + 8)
+    (minus8 <= 8).then(|| minus8 + 8)
 }
 
 /// A side of the picture, of at least one pixel and at most 2^16, more than any level has.

@@ -9,7 +9,7 @@
 use std::ffi::{CStr, c_char, c_int, c_long, c_uchar, c_uint, c_void};
 use std::sync::OnceLock;
 
-use super::super::{DecodeError, copy_i420};
+use super::super::{DecodeError, LastPicture, copy_i420};
 use crate::codec::Codec;
 use crate::frame::{ColorMatrix, ColorRange, ColorSpace, VideoFrame, VideoSize};
 
@@ -160,6 +160,7 @@ pub(super) struct Context {
     codec: Codec,
     /// In a box: libvpx may keep pointers into it.
     raw: Box<RawContext>,
+    last: LastPicture,
 }
 
 // SAFETY: a context is used by one thread at a time through `&mut`, and libvpx keeps nothing in
@@ -191,6 +192,7 @@ impl Context {
                     library,
                     codec,
                     raw,
+                    last: LastPicture::default(),
                 });
             }
             if code != ABI_MISMATCH {
@@ -257,7 +259,8 @@ impl Context {
             Codec::Vp9 => color_of(image),
             _ => ColorSpace::default(),
         };
-        copy_i420(self.codec, size, color, planes, normalize_stride).map(Some)
+        let last = &mut self.last;
+        copy_i420(self.codec, size, color, planes, normalize_stride, last).map(Some)
     }
 }
 

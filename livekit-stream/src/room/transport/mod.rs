@@ -1,27 +1,33 @@
 //! Peer connections: the one folder that names the WebRTC crate.
 
+mod event;
 mod interceptor;
 mod receive;
 mod runtime;
+mod sdp;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use livekit_protocol as proto;
+use rtc::data_channel::RTCDataChannelInit;
 use rtc::interceptor::{NackGeneratorBuilder, ReceiverReportBuilder, Registry, Slot};
+use rtc::peer_connection::configuration::RTCOfferOptions;
 use rtc::rtp_transceiver::rtp_sender::{RTCRtpHeaderExtensionCapability, RtpCodecKind};
 use tokio::sync::mpsc;
 use webrtc::media_stream::track_remote::TrackRemote;
 use webrtc::peer_connection::{
-    MediaEngine, PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler,
-    RTCConfigurationBuilder, RTCIceCandidateInit, RTCIceServer, RTCPeerConnectionIceEvent,
-    RTCPeerConnectionState, RTCSessionDescription, SettingEngineBuilder,
+    MediaEngine, PeerConnection, PeerConnectionBuilder, RTCConfiguration, RTCConfigurationBuilder,
+    RTCIceCandidateInit, RTCIceServer, RTCSessionDescription, SettingEngineBuilder,
 };
 use webrtc::runtime::Runtime;
 
+pub(crate) use event::{Event, Role};
+use event::{LOSSY_CHANNEL, RELIABLE_CHANNEL};
 pub use interceptor::SenderReports;
 pub(crate) use receive::{Source, codec_mime, media_kind, receive};
 pub(crate) use runtime::default_runtime;
+pub(crate) use sdp::sending_sections;
 
 /// A remote track of the `webrtc` crate.
 pub type WebRtcTrack = Arc<dyn TrackRemote>;
@@ -39,52 +45,8 @@ const NACKS_PER_PACKET: u16 = 10;
 /// Packets that are remembered for gaps: a keyframe of several megabits fits.
 const NACK_WINDOW: u16 = 1024;
 
-/// Events of a peer connection that wait for the session. A session busy with an offer takes
-/// milliseconds; candidates come by the dozen.
-const EVENT_CAPACITY: usize = 512;
-
-/// What a peer connection tells its session.
-pub(crate) enum Event {
-    /// A local candidate, as JSON for the peer.
-    Candidate(String),
-    /// The connection is up.
-    Connected,
-    /// The connection could not be made, or is lost for good.
-    Failed,
-    /// A track came.
-    Track(WebRtcTrack),
-}
-
-struct Handler {
-    events: mpsc::Sender<Event>,
-}
-
-#[async_trait::async_trait]
-impl PeerConnectionEventHandler for Handler {
-    async fn on_ice_candidate(&self, event: RTCPeerConnectionIceEvent) {
-        let json = event
-            .candidate
-            .to_json()
-            .ok()
-            .and_then(|init| serde_json::to_string(&init).ok());
-        if let Some(json) = json {
-            let _ = self.events.send(Event::Candidate(json)).await;
-        }
-    }
-
-    async fn on_connection_state_change(&self, state: RTCPeerConnectionState) {
-        let event = match state {
-            RTCPeerConnectionState::Connected => Event::Connected,
-            RTCPeerConnectionState::Failed => Event::Failed,
-            _ => return,
-        };
-        let _ = self.events.send(event).await;
-    }
-
-    async fn on_track(&self, track: Arc<dyn TrackRemote>) {
-        let _ = self.events.send(Event::Track(track)).await;
-    }
-}
+/// The most candidates that are kept until there is a description to add them to.
+const EARLY_CANDIDATES: usize = 256;
 
 /// What failed in a peer connection.
 #[derive(Debug, thiserror::Error)]
@@ -103,10 +65,15 @@ impl From<serde_json::Error> for TransportError {
     }
 }
 
-/// A peer connection that answers offers.
+/// Where the events of a session's peer connections come.
+pub(crate) fn events() -> (mpsc::Sender<Event>, mpsc::Receiver<Event>) {
+    mpsc::channel(event::CAPACITY)
+}
+
+/// A peer connection with one of the server's.
 pub(crate) struct Transport {
     connection: Box<dyn PeerConnection>,
-    /// Candidates that came before the first offer.
+    /// Candidates that came before the server's first description.
     early: Vec<RTCIceCandidateInit>,
     described: bool,
     orientation_id: Option<u8>,
@@ -115,10 +82,12 @@ pub(crate) struct Transport {
 impl Transport {
     /// `loopback`: the peer is on this machine.
     pub(crate) async fn new(
+        role: Role,
         ice_servers: &[proto::IceServer],
         loopback: bool,
         runtime: Arc<dyn Runtime>,
-    ) -> Result<(Self, mpsc::Receiver<Event>), TransportError> {
+        events: mpsc::Sender<Event>,
+    ) -> Result<Self, TransportError> {
         let mut media = MediaEngine::default();
         media.register_default_codecs()?;
         for kind in [RtpCodecKind::Video, RtpCodecKind::Audio] {
@@ -134,7 +103,6 @@ impl Transport {
         };
         media.register_header_extension(orientation, RtpCodecKind::Video, None)?;
 
-        let (sender, events) = mpsc::channel(EVENT_CAPACITY);
         // Loopback is left out when a wildcard is resolved to interfaces.
         let addresses = if loopback {
             vec!["0.0.0.0:0", "127.0.0.1:0"]
@@ -144,54 +112,104 @@ impl Transport {
         let settings = SettingEngineBuilder::new()
             .with_include_loopback_candidate(loopback)
             .with_prflx_acceptance_min_wait(Some(Duration::ZERO))
-            .build();
-        let configuration = RTCConfigurationBuilder::default()
-            .with_ice_servers(ice_servers.iter().map(ice_server).collect())
+            // New sockets at each ICE restart: the old ones may be bound to a network that is gone.
+            .with_discard_local_candidates_during_ice_restart(true)
             .build();
         let building = PeerConnectionBuilder::new()
-            .with_configuration(configuration)
+            .with_configuration(configuration(ice_servers))
             .with_media_engine(media)
             .with_setting_engine(settings)
             .with_interceptor_registry(receiving())
             .with_runtime(runtime)
-            .with_handler(Arc::new(Handler { events: sender }))
+            .with_handler(Arc::new(event::Handler { role, events }))
             .with_udp_addrs(addresses)
             .build();
         // A future of 20 KiB, which would be part of every caller's.
         let connection = Box::pin(building).await?;
-        let transport = Self {
+        Ok(Self {
             connection: Box::new(connection),
             early: Vec::new(),
             described: false,
             orientation_id: None,
+        })
+    }
+
+    /// Opens the data channels that LiveKit's clients open on their publisher's connection.
+    pub(crate) async fn open_data_channels(
+        &self,
+        events: &mpsc::Sender<Event>,
+    ) -> Result<(), TransportError> {
+        let lossy = RTCDataChannelInit {
+            ordered: false,
+            max_retransmits: Some(0),
+            ..RTCDataChannelInit::default()
         };
-        Ok((transport, events))
+        for (label, options) in [(RELIABLE_CHANNEL, None), (LOSSY_CHANNEL, Some(lossy))] {
+            let channel = self.connection.create_data_channel(label, options).await?;
+            event::read(channel, label == RELIABLE_CHANNEL, events.clone());
+        }
+        Ok(())
+    }
+
+    /// Makes an offer; `restart` looks for a path to the peer anew.
+    pub(crate) async fn offer(&self, restart: bool) -> Result<String, TransportError> {
+        let options = RTCOfferOptions {
+            ice_restart: restart,
+        };
+        let offer = self.connection.create_offer(Some(options)).await?;
+        let sdp = offer.sdp.clone();
+        self.connection.set_local_description(offer).await?;
+        Ok(sdp)
+    }
+
+    /// Takes other STUN and TURN servers, for the next time that a path is looked for.
+    pub(crate) async fn set_ice_servers(
+        &self,
+        ice_servers: &[proto::IceServer],
+    ) -> Result<(), TransportError> {
+        let configuration = configuration(ice_servers);
+        Ok(self.connection.set_configuration(configuration).await?)
+    }
+
+    /// The last offer and the last answer that both sides have agreed upon.
+    pub(crate) async fn agreed(&self) -> Option<(String, String)> {
+        let remote = self.connection.current_remote_description().await?;
+        let local = self.connection.current_local_description().await?;
+        Some((remote.sdp, local.sdp))
+    }
+
+    /// Takes the answer to our offer.
+    pub(crate) async fn take_answer(&mut self, answer: String) -> Result<(), TransportError> {
+        self.describe(RTCSessionDescription::answer(answer)?).await
     }
 
     /// Takes an offer and gives the answer.
     pub(crate) async fn answer(&mut self, offer: String) -> Result<String, TransportError> {
-        self.orientation_id = extension_id(&offer, VIDEO_ORIENTATION);
-        self.connection
-            .set_remote_description(RTCSessionDescription::offer(offer)?)
-            .await?;
-        self.described = true;
-        for candidate in std::mem::take(&mut self.early) {
-            if let Err(error) = self.connection.add_ice_candidate(candidate).await {
-                tracing::warn!(%error, "ignoring a candidate of the server's");
-            }
-        }
+        self.orientation_id = sdp::extension_id(&offer, VIDEO_ORIENTATION);
+        self.describe(RTCSessionDescription::offer(offer)?).await?;
         let answer = self.connection.create_answer(None).await?;
         let sdp = answer.sdp.clone();
         self.connection.set_local_description(answer).await?;
         Ok(sdp)
     }
 
-    /// Takes a candidate of the peer's, which may come before the first offer.
+    async fn describe(&mut self, description: RTCSessionDescription) -> Result<(), TransportError> {
+        self.connection.set_remote_description(description).await?;
+        self.described = true;
+        for candidate in std::mem::take(&mut self.early) {
+            if let Err(error) = self.connection.add_ice_candidate(candidate).await {
+                tracing::warn!(%error, "ignoring a candidate of the server's");
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a candidate of the peer's, which may come before its first description.
     pub(crate) async fn add_candidate(&mut self, json: &str) -> Result<(), TransportError> {
         let candidate: RTCIceCandidateInit = serde_json::from_str(json)?;
         if self.described {
             self.connection.add_ice_candidate(candidate).await?;
-        } else {
+        } else if self.early.len() < EARLY_CANDIDATES {
             self.early.push(candidate);
         }
         Ok(())
@@ -221,66 +239,16 @@ fn receiving() -> Registry {
         .with(SenderReports::SLOT, SenderReports::default())
 }
 
+fn configuration(ice_servers: &[proto::IceServer]) -> RTCConfiguration {
+    RTCConfigurationBuilder::default()
+        .with_ice_servers(ice_servers.iter().map(ice_server).collect())
+        .build()
+}
+
 fn ice_server(server: &proto::IceServer) -> RTCIceServer {
     RTCIceServer {
         urls: server.urls.clone(),
         username: server.username.clone(),
         credential: server.credential.clone(),
-    }
-}
-
-/// The id of a header extension in an SDP (RFC 8285 section 5).
-fn extension_id(sdp: &str, uri: &str) -> Option<u8> {
-    sdp.lines().find_map(|line| {
-        let mut words = line.strip_prefix("a=extmap:")?.split_ascii_whitespace();
-        let id = words.next()?.split('/').next()?;
-        if words.next()? == uri {
-            id.parse().ok()
-        } else {
-            None
-        }
-    })
-}
-
-/// The media sections of an offer in which the peer sends (RFC 8866 section 6.7).
-pub(crate) fn sending_sections(sdp: &str) -> Vec<&str> {
-    let starts: Vec<usize> = sdp.match_indices("\nm=").map(|(at, _)| at + 1).collect();
-    let ends = starts.iter().skip(1).copied().chain([sdp.len()]);
-    starts
-        .iter()
-        .zip(ends)
-        .filter_map(|(&start, end)| sdp.get(start..end))
-        .filter(|section| {
-            section
-                .lines()
-                .all(|line| !matches!(line.trim_end(), "a=inactive" | "a=recvonly"))
-        })
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_sections_that_send_count() {
-        let sdp = "v=0\r\nm=audio 9\r\na=sendonly\r\na=msid:PA_1 TR_1\r\n\
-                   m=video 9\r\na=msid:PA_1 TR_2\r\na=inactive\r\nm=video 9\r\na=msid:PA_1 TR_3\r\n";
-        let sections = sending_sections(sdp);
-        assert_eq!(sections.len(), 2);
-        assert!(sections[0].contains("TR_1") && sections[1].contains("TR_3"));
-        assert!(sending_sections("").is_empty());
-    }
-
-    #[test]
-    fn finds_the_id_of_a_header_extension() {
-        let sdp = "v=0\r\na=extmap:1 urn:ietf:params:rtp-hdrext:sdes:mid\r\n\
-                   a=extmap:13/recvonly urn:3gpp:video-orientation\r\n";
-        assert_eq!(extension_id(sdp, VIDEO_ORIENTATION), Some(13));
-        assert_eq!(
-            extension_id("a=extmap:x urn:3gpp:video-orientation", VIDEO_ORIENTATION),
-            None
-        );
-        assert_eq!(extension_id("v=0", VIDEO_ORIENTATION), None);
     }
 }

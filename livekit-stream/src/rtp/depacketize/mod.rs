@@ -41,6 +41,30 @@ pub enum DepacketizeError {
     Codec(Codec),
 }
 
+/// The number of a frame in the sequence of all frames that its sender has sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PictureNumber {
+    number: u16,
+    /// Its width: it wraps around.
+    bits: u32,
+}
+
+impl PictureNumber {
+    /// The lowest `bits` of `number`.
+    fn new(number: u16, bits: u32) -> Self {
+        let number = number & ((1 << bits) - 1);
+        Self { number, bits }
+    }
+
+    /// Whether a frame with this number is the next after one with `previous`, when `missing`
+    /// packets between them did not come: so few that the numbers cannot have wrapped around.
+    #[must_use]
+    pub fn follows(self, previous: Self, missing: usize) -> bool {
+        let next = Self::new(previous.number.wrapping_add(1), previous.bits);
+        self == next && missing < 1 << self.bits
+    }
+}
+
 /// A frame built from its packets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Depacketized {
@@ -93,6 +117,16 @@ impl Depacketizer {
             Format::Vp9(_) => vp9::is_frame_start(payload),
             Format::Av1(_) => av1::is_frame_start(payload),
             Format::Opus | Format::Unsupported(_) => true,
+        }
+    }
+
+    /// The number of the frame that this payload certainly begins, for a payload format that has
+    /// numbers (VP8) and a sender that gives them.
+    #[must_use]
+    pub fn picture_number(&self, payload: &[u8]) -> Option<PictureNumber> {
+        match &self.0 {
+            Format::Vp8(_) => vp8::picture_number(payload),
+            _ => None,
         }
     }
 

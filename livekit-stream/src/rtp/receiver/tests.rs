@@ -44,6 +44,8 @@ struct Packetizer {
     number: u16,
     timestamp: u32,
     marker: bool,
+    /// The picture ID of the next VP8 frame, for senders that number all their frames.
+    picture: Option<u16>,
 }
 
 impl Packetizer {
@@ -54,6 +56,7 @@ impl Packetizer {
             number: 65_530,
             timestamp: u32::MAX - 7000,
             marker: true,
+            picture: None,
         }
     }
 
@@ -82,6 +85,7 @@ impl Packetizer {
                 }
             })
             .collect();
+        self.picture = self.picture.map(|id| id.wrapping_add(1));
         self.timestamp = self.timestamp.wrapping_add(match self.codec {
             Codec::Opus => 960,
             _ => 3000,
@@ -186,10 +190,11 @@ impl Packetizer {
 
     fn vp8(&self, frame: &[u8], keyframe: bool) -> Vec<Vec<u8>> {
         // The descriptor's size changes from frame to frame.
-        let extension: &[u8] = if keyframe {
-            &[0x90, 0x80, 0x81, 2]
-        } else {
-            &[0x10]
+        let number = self.picture.map(|id| (id | 0x8000).to_be_bytes());
+        let extension: &[u8] = match &number {
+            Some([high, low]) => &[0x90, 0x80, *high, *low],
+            None if keyframe => &[0x90, 0x80, 0x81, 2],
+            None => &[0x10],
         };
         frame
             .chunks(self.mtu)
@@ -497,6 +502,27 @@ fn a_rotation_holds_until_the_next_one() {
 }
 
 #[test]
+fn lost_padding_is_not_waited_for_where_frames_are_numbered() {
+    let mut b = Bench::new(Codec::Vp8);
+    b.sender.picture = Some(0x7fff);
+    assert_eq!(b.send(0, true, &[1]).len(), 1);
+    // A probe of which the middle arrives, and of which a part comes when it is too late.
+    let probe: Vec<Packet> = (0..5).map(|_| b.sender.padding()).collect();
+    b.receive(10, vec![probe[2].clone()]);
+    assert_eq!(b.send(33, false, &[2]).len(), 1);
+    b.receive(40, vec![probe[0].clone()]);
+    let stats = b.receiver.stats();
+    assert_eq!((stats.padding_lost, stats.lost, stats.late), (4, 0, 1));
+    assert_eq!(b.receiver.poll_timeout(), None);
+    // A frame that is missing is waited for, and so is one that came in part.
+    b.make(false, &[3]);
+    assert!(b.send(66, false, &[4]).is_empty());
+    assert!(b.receiver.poll_timeout().is_some());
+    b.wait(600);
+    assert!(b.receiver.poll_keyframe_request());
+}
+
+#[test]
 fn a_malformed_frame_breaks_the_chain() {
     let mut b = Bench::new(Codec::H264);
     b.send(0, true, &[1]);
@@ -544,7 +570,12 @@ fn stream() -> impl Strategy<Value = Stream> {
 impl Stream {
     /// The frames, one more that ends the last, and the packets of all.
     fn build(&self) -> (Vec<Vec<u8>>, Vec<Packet>) {
+        self.build_numbered(None)
+    }
+
+    fn build_numbered(&self, picture: Option<u16>) -> (Vec<Vec<u8>>, Vec<Packet>) {
         let mut sender = Packetizer::new(self.codec);
+        sender.picture = picture;
         (sender.mtu, sender.marker) = (self.mtu, self.marker);
         let (mut frames, mut packets) = (Vec::new(), Vec::new());
         for (i, (keyframe, body, padding)) in self.frames.iter().enumerate() {
@@ -605,10 +636,11 @@ proptest! {
     #[test]
     fn with_loss_only_frames_that_were_sent_come_out_and_none_without_its_references(
         stream in stream(),
+        picture in any::<Option<u16>>(),
         swaps in proptest::collection::vec((any::<Index>(), 1..20_usize), 0..20),
         losses in proptest::collection::vec(any::<Index>(), 1..20),
     ) {
-        let (frames, mut packets) = stream.build();
+        let (frames, mut packets) = stream.build_numbered(picture);
         shuffle(&mut packets, &swaps, &[]);
         for loss in &losses {
             if packets.len() > 2 {
@@ -631,6 +663,36 @@ proptest! {
             prop_assert!(at == next || received.lost_packets > 0);
             next = at + 1;
         }
+    }
+
+    #[test]
+    fn lost_padding_costs_numbered_frames_nothing(
+        mut stream in stream(),
+        first_picture in any::<u16>(),
+        swaps in proptest::collection::vec((any::<Index>(), 1..20_usize), 0..10),
+        losses in proptest::collection::vec(any::<Index>(), 1..40),
+    ) {
+        (stream.codec, stream.marker) = (Codec::Vp8, true);
+        let (frames, mut packets) = stream.build_numbered(Some(first_picture));
+        shuffle(&mut packets, &swaps, &[]);
+        for loss in &losses {
+            let at = loss.index(packets.len());
+            if packets[at].payload.is_empty() {
+                packets.remove(at);
+            }
+        }
+        let mut b = Bench::new(Codec::Vp8);
+        let mut received = Vec::new();
+        for (i, packet) in packets.into_iter().enumerate() {
+            received.extend(b.receive(i as u64, vec![packet]));
+        }
+        prop_assert_eq!(received.len(), frames.len());
+        for (received, sent) in received.iter().zip(&frames) {
+            prop_assert_eq!(&received.data[..], &sent[..]);
+            prop_assert_eq!(received.lost_packets, 0);
+        }
+        prop_assert_eq!(b.receiver.stats().lost, 0);
+        prop_assert!(!b.receiver.poll_keyframe_request());
     }
 
     #[test]
