@@ -87,8 +87,9 @@ async fn a_refused_resume_joins_the_room_again() {
     let times: Vec<i64> = frames.iter().map(|frame| frame.timestamp_us).collect();
     assert_growing(&times);
     let elapsed = times[119] - times[0];
-    let now = guest.room.now_us();
-    assert!(elapsed > 3_000_000 && times[119] <= now, "{elapsed} us");
+    assert!(elapsed > 3_000_000, "{elapsed} us");
+    let age = guest.room.now_us() - times[119];
+    assert!((-40_000..500_000).contains(&age), "{age} us old");
     let report = recorder.stop().await.expect("a recording");
     publisher.leave().await;
     guest.room.close().await;
