@@ -20,5 +20,6 @@ pub mod nginx;
 pub mod peers;
 pub mod process;
 pub mod publisher;
+pub mod turn;
 
 mod cache;

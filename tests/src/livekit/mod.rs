@@ -20,6 +20,7 @@ use tempfile::TempDir;
 use crate::http;
 use crate::peers::Peer;
 use crate::process::Process;
+use crate::turn::{self, TurnServer};
 
 const API_KEY: &str = "devkey";
 /// How long one attempt to start may take on a busy machine.
@@ -46,6 +47,8 @@ struct Traits {
     pauses: bool,
     /// It has no UDP.
     tcp_only: bool,
+    /// The port of a TURN server that it tells its clients of.
+    turn: Option<u16>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -78,6 +81,15 @@ impl LiveKitServer {
     pub async fn start_without_udp() -> Self {
         let traits = Traits {
             tcp_only: true,
+            ..Traits::default()
+        };
+        Self::start_with(traits).await
+    }
+
+    /// Starts one that tells its clients of a TURN server.
+    pub async fn start_with_turn(turn: &TurnServer) -> Self {
+        let traits = Traits {
+            turn: Some(turn.port()),
             ..Traits::default()
         };
         Self::start_with(traits).await
@@ -260,6 +272,17 @@ impl LiveKitServer {
             rtc_tcp,
             rtc_udp,
         } = self.ports;
+        let turn_servers: Vec<_> = self
+            .traits
+            .turn
+            .iter()
+            .map(|port| {
+                json!({
+                    "host": "127.0.0.1", "port": port, "protocol": "udp",
+                    "username": turn::USERNAME, "credential": turn::PASSWORD,
+                })
+            })
+            .collect();
         json!({
             "port": http,
             "bind_addresses": ["127.0.0.1"],
@@ -272,6 +295,7 @@ impl LiveKitServer {
                 "interfaces": {"includes": ["lo"]},
                 "ips": {"includes": ["127.0.0.1/32"]},
                 "force_tcp": self.traits.tcp_only,
+                "turn_servers": turn_servers,
                 "congestion_control": {"enabled": true, "allow_pause": self.traits.pauses},
             },
             "keys": {API_KEY: self.api_secret},
