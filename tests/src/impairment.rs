@@ -34,6 +34,8 @@ struct State {
     receive_burst: usize,
     reorder: f64,
     cut: bool,
+    /// The only port of others that can be reached.
+    only_port: Option<u16>,
     chance: u64,
     counts: Counts,
     addresses: Vec<SocketAddr>,
@@ -91,6 +93,11 @@ impl Impairment {
         self.state().cut = cut;
     }
 
+    /// Lets nothing pass but to and from this port of others, over UDP and TCP.
+    pub fn set_only_port(&self, port: u16) {
+        self.state().only_port = Some(port);
+    }
+
     /// What has happened to RTP packets so far.
     pub fn counts(&self) -> Counts {
         self.state().counts
@@ -138,6 +145,10 @@ impl State {
             return Fate::Delay;
         }
         Fate::Pass
+    }
+
+    fn blocks(&self, other: SocketAddr) -> bool {
+        self.only_port.is_some_and(|port| other.port() != port)
     }
 
     fn loses_received(&mut self, datagram: &[u8]) -> bool {
@@ -198,6 +209,9 @@ impl Runtime for ImpairedRuntime {
         &'a self,
         remote: SocketAddr,
     ) -> Pin<Box<dyn Future<Output = io::Result<Arc<dyn AsyncTcpStream>>> + Send + 'a>> {
+        if self.0.state().blocks(remote) {
+            return Box::pin(async { Err(io::ErrorKind::ConnectionRefused.into()) });
+        }
         TokioRuntime.connect_tcp(remote)
     }
 
@@ -277,6 +291,9 @@ impl AsyncUdpSocket for ImpairedSocket {
     }
 
     fn poll_send(&self, cx: &mut Context<'_>, transmit: &Transmit<'_>) -> Poll<io::Result<usize>> {
+        if self.impairment.state().blocks(transmit.destination) {
+            return Poll::Ready(Ok(transmit.contents.len()));
+        }
         let fate = self.impairment.state().on_send(transmit.contents);
         let sent = match fate {
             Fate::Pass => ready!(self.inner.poll_send(cx, transmit)),
@@ -309,7 +326,7 @@ impl AsyncUdpSocket for ImpairedSocket {
             let mut kept = 0;
             for start in (0..meta.len).step_by(stride) {
                 let end = (start + stride).min(meta.len);
-                if !state.loses_received(&buffer[start..end]) {
+                if !state.blocks(meta.addr) && !state.loses_received(&buffer[start..end]) {
                     buffer.copy_within(start..end, kept);
                     kept += end - start;
                 }

@@ -23,5 +23,6 @@ pub mod peers;
 pub mod process;
 pub mod publisher;
 pub mod recording;
+pub mod turn;
 
 mod cache;

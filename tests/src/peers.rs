@@ -20,6 +20,8 @@ pub enum Peer {
     Chromium,
     /// The browser's LiveKit client, which `npm` fetches once.
     LiveKitClient,
+    /// coturn, a TURN server.
+    Coturn,
     /// libvpx, which is opened at run time to decode and encode VP8.
     Libvpx,
 }
@@ -45,6 +47,7 @@ impl fmt::Display for Missing {
                 "npm's livekit-client",
                 "apt-get install npm, and a network to fetch it",
             ),
+            Peer::Coturn => ("coturn", "apt-get install coturn"),
             Peer::Libvpx => ("libvpx", "apt-get install libvpx7"),
         };
         write!(f, "{name} is not installed ({how})")
@@ -79,6 +82,7 @@ impl Peer {
             Self::LiveKitClient => {
                 on_path("npm").and_then(|npm| chromium::fetch_livekit_client(&npm))
             }
+            Self::Coturn => on_path("turnserver"),
             Self::Libvpx => library("libvpx.so"),
         };
         found.ok_or(Missing(self))

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use livekit_protocol::{DataPacket, Transcription, TranscriptionSegment, data_packet};
-use livekit_stream::{DataMessage, Room, RoomEvent, RoomOptions, Transcription as Transcript};
+use livekit_stream::{DataMessage, RoomEvent, RoomOptions, Transcription as Transcript};
 use livekit_stream_tests::chromium::{BrowserOptions, BrowserPublisher};
 use livekit_stream_tests::guest::{DEADLINE, Guest};
 use livekit_stream_tests::livekit::{LiveKitServer, SignalProxy, VideoGrants};
@@ -168,6 +168,7 @@ async fn an_agents_transcriptions_come_before_and_after_a_lost_connection() {
 async fn a_session_that_may_not_subscribe_gets_messages_too() {
     require!(Peer::LiveKit);
     let server = LiveKitServer::start().await;
+    let proxy = SignalProxy::start(&server).await;
     let token = server.token(
         "guest",
         VideoGrants {
@@ -177,13 +178,16 @@ async fn a_session_that_may_not_subscribe_gets_messages_too() {
             ..VideoGrants::default()
         },
     );
-    let (room, events) = Room::connect(&server.url(), &token, RoomOptions::default())
-        .await
-        .expect("the token is good");
-    let mut guest = Guest { room, events };
+    let mut guest = Guest::join_at(&proxy.url(), &token, RoomOptions::default()).await;
     server.active("room", "guest", DEADLINE).await;
     reachable(&server, &mut guest).await;
-    server.send_data("room", "operator", b"fade out").await;
-    assert_eq!(&*data(&mut guest).await.payload, b"fade out");
+    for words in ["fade out", "and in"] {
+        server.send_data("room", "operator", words.as_bytes()).await;
+        assert_eq!(&*data(&mut guest).await.payload, words.as_bytes());
+        // Here it is we who offer another path.
+        proxy.cut();
+        guest.reconnecting().await;
+        guest.reconnected().await;
+    }
     guest.room.close().await;
 }

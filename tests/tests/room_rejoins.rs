@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use livekit_protocol::{SimulateScenario, signal_request, simulate_scenario};
 use livekit_stream::{
-    ConnectError, DisconnectReason, Recorder, RecordingReport, Room, RoomEvent, RoomOptions,
-    TrackSource, VideoStream,
+    ConnectError, DisconnectReason, Recorder, RecordingReport, Restreamer, Room, RoomEvent,
+    RoomOptions, TrackSource, VideoStream,
 };
 use livekit_stream_tests::clip::{AudioClip, VideoClip, VideoOptions};
 use livekit_stream_tests::guest::{DEADLINE, Guest, take};
 use livekit_stream_tests::livekit::{LiveKitServer, SignalProxy};
 use livekit_stream_tests::media;
+use livekit_stream_tests::nginx::{LIVE, NginxRtmp};
 use livekit_stream_tests::peers::Peer;
 use livekit_stream_tests::publisher::{PublishOptions, PublishedTrack, Publisher};
 use livekit_stream_tests::require;
@@ -26,6 +27,14 @@ async fn publish(server: &LiveKitServer) -> (Publisher, Vec<PublishedTrack>) {
         ])
         .await;
     (publisher, tracks)
+}
+
+/// The server forgets the participant behind the proxy, without a word to it.
+fn forget(proxy: &SignalProxy) {
+    let failure = simulate_scenario::Scenario::NodeFailure(true);
+    proxy.tell_server(signal_request::Message::Simulate(SimulateScenario {
+        scenario: Some(failure),
+    }));
 }
 
 fn assert_whole(report: &RecordingReport, path: &Path, pictures: usize) {
@@ -66,11 +75,7 @@ async fn a_refused_resume_joins_the_room_again() {
     let recorder = recorder.expect("recording");
     let mut frames = take(&mut video, 60).await;
 
-    // The server forgets this participant without a word to it.
-    let failure = simulate_scenario::Scenario::NodeFailure(true);
-    proxy.tell_server(signal_request::Message::Simulate(SimulateScenario {
-        scenario: Some(failure),
-    }));
+    forget(&proxy);
     guest.reconnecting().await;
     let meanwhile = guest.reconnected().await;
     // The publisher was there all the time, only its tracks came again.
@@ -85,12 +90,42 @@ async fn a_refused_resume_joins_the_room_again() {
     let times: Vec<i64> = frames.iter().map(|frame| frame.timestamp_us).collect();
     assert_growing(&times);
     let elapsed = times[119] - times[0];
-    let now = guest.room.now_us();
-    assert!(elapsed > 3_000_000 && times[119] <= now, "{elapsed} us");
+    assert!(elapsed > 3_000_000, "{elapsed} us");
+    let age = guest.room.now_us() - times[119];
+    assert!((-40_000..500_000).contains(&age), "{age} us old");
     let report = recorder.stop().await.expect("a recording");
     publisher.leave().await;
     guest.room.close().await;
     assert_whole(&report, &path, 100);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restream_goes_on_over_the_same_connection() {
+    require!(Peer::LiveKit, Peer::Ffmpeg, Peer::Nginx);
+    let (server, nginx) = (LiveKitServer::start().await, NginxRtmp::start().await);
+    let proxy = SignalProxy::start(&server).await;
+    let token = server.participant_token("room", "guest");
+    let mut guest = Guest::join_at(&proxy.url(), &token, RoomOptions::default()).await;
+    let (publisher, _tracks) = publish(&server).await;
+    let alice = guest.participant().await;
+    let restreamer = Restreamer::builder(&alice).target(nginx.url(LIVE, "key"));
+    let restreamer = restreamer.start().expect("started");
+    nginx.published("key", DEADLINE).await;
+    let mut pull = nginx.pull(LIVE, "key", 8).await;
+    forget(&proxy);
+    guest.reconnecting().await;
+    guest.reconnected().await;
+    let file = pull.finish(DEADLINE).await.to_owned();
+    let report = restreamer.stop().await.expect("a restream");
+    publisher.leave().await;
+    guest.room.close().await;
+    assert_eq!(report.targets[0].reconnects, 0);
+    let probe = media::probe(&file);
+    probe.assert_monotonic();
+    media::decode_without_errors(&file);
+    let pictures = probe.packets_of(probe.video()).len();
+    assert!(pictures > 150, "{pictures} pictures in 8 s");
+    println!("{report:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -67,6 +67,10 @@ impl AudioStreamBuilder {
 
     /// Starts the stream. Has to be called within a tokio runtime.
     pub fn build(self) -> AudioStream {
+        #[cfg_attr(
+            not(feature = "livekit"),
+            expect(clippy::infallible_destructuring_match)
+        )]
         let source = match self.source {
             Source::Encoded(source) => source,
             #[cfg(feature = "livekit")]

@@ -65,6 +65,10 @@ impl VideoStreamBuilder {
 
     /// Starts the stream. Has to be called within a tokio runtime.
     pub fn build(self) -> VideoStream {
+        #[cfg_attr(
+            not(feature = "livekit"),
+            expect(clippy::infallible_destructuring_match)
+        )]
         let source = match self.source {
             Source::Encoded(source) => source,
             #[cfg(feature = "livekit")]

@@ -20,6 +20,7 @@ use tempfile::TempDir;
 use crate::http;
 use crate::peers::Peer;
 use crate::process::Process;
+use crate::turn::{self, TurnServer};
 
 const API_KEY: &str = "devkey";
 /// How long one attempt to start may take on a busy machine.
@@ -34,10 +35,20 @@ const LOG_TAIL: usize = 80;
 pub struct LiveKitServer {
     ports: Ports,
     api_secret: String,
-    /// Whether it pauses videos for which the network has no room.
-    pauses: bool,
+    traits: Traits,
     folder: TempDir,
     process: Option<Process>,
+}
+
+/// What makes a server unlike the others.
+#[derive(Debug, Clone, Copy, Default)]
+struct Traits {
+    /// It pauses videos for which the network has no room.
+    pauses: bool,
+    /// It has no UDP.
+    tcp_only: bool,
+    /// The port of a TURN server that it tells its clients of.
+    turn: Option<u16>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -54,20 +65,42 @@ impl LiveKitServer {
     ///
     /// When it is not installed (see [`require!`](crate::require)) or does not start.
     pub async fn start() -> Self {
-        Self::start_with(false).await
+        Self::start_with(Traits::default()).await
     }
 
     /// Starts one that pauses videos for which a subscriber's network has no room.
     pub async fn start_pausing() -> Self {
-        Self::start_with(true).await
+        let traits = Traits {
+            pauses: true,
+            ..Traits::default()
+        };
+        Self::start_with(traits).await
     }
 
-    async fn start_with(pauses: bool) -> Self {
+    /// Starts one that takes and gives media over TCP alone.
+    pub async fn start_without_udp() -> Self {
+        let traits = Traits {
+            tcp_only: true,
+            ..Traits::default()
+        };
+        Self::start_with(traits).await
+    }
+
+    /// Starts one that tells its clients of a TURN server.
+    pub async fn start_with_turn(turn: &TurnServer) -> Self {
+        let traits = Traits {
+            turn: Some(turn.port()),
+            ..Traits::default()
+        };
+        Self::start_with(traits).await
+    }
+
+    async fn start_with(traits: Traits) -> Self {
         let mut server = Self {
             ports: Ports::free(),
             // A secret of its own also tells this server from another test's on the same port.
             api_secret: format!("{:032x}", rand::random::<u128>()),
-            pauses,
+            traits,
             folder: TempDir::with_prefix("livekit-").expect("a temporary folder"),
             process: None,
         };
@@ -239,6 +272,17 @@ impl LiveKitServer {
             rtc_tcp,
             rtc_udp,
         } = self.ports;
+        let turn_servers: Vec<_> = self
+            .traits
+            .turn
+            .iter()
+            .map(|port| {
+                json!({
+                    "host": "127.0.0.1", "port": port, "protocol": "udp",
+                    "username": turn::USERNAME, "credential": turn::PASSWORD,
+                })
+            })
+            .collect();
         json!({
             "port": http,
             "bind_addresses": ["127.0.0.1"],
@@ -250,7 +294,9 @@ impl LiveKitServer {
                 "enable_loopback_candidate": true,
                 "interfaces": {"includes": ["lo"]},
                 "ips": {"includes": ["127.0.0.1/32"]},
-                "congestion_control": {"enabled": true, "allow_pause": self.pauses},
+                "force_tcp": self.traits.tcp_only,
+                "turn_servers": turn_servers,
+                "congestion_control": {"enabled": true, "allow_pause": self.traits.pauses},
             },
             "keys": {API_KEY: self.api_secret},
             "logging": {"level": "info", "pion_level": "error"},

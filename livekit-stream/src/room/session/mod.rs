@@ -257,7 +257,7 @@ impl Session {
         ControlFlow::Continue(())
     }
 
-    fn update_stream_state(&mut self, info: &proto::StreamStateInfo) {
+    fn update_stream_state(&self, info: &proto::StreamStateInfo) {
         let known = self
             .shared
             .participant_of_sid(&info.participant_sid)
@@ -265,16 +265,9 @@ impl Session {
                 let publication = participant.track_publication(&info.track_sid)?;
                 Some((publication, participant))
             });
-        let Some((publication, participant)) = known else {
-            return;
-        };
-        let state = StreamState::from_proto(info.state);
-        if publication.set_stream_state(state) {
-            self.emit(RoomEvent::TrackStreamStateChanged {
-                publication,
-                participant,
-                state,
-            });
+        if let Some((publication, participant)) = known {
+            let state = StreamState::from_proto(info.state);
+            self.set_stream_state(&participant, &publication, state);
         }
     }
 

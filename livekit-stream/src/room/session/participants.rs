@@ -8,7 +8,7 @@ use proto::participant_info::State;
 
 use super::Session;
 use crate::room::settings::Wish;
-use crate::room::{RemoteParticipant, RemoteTrackPublication, RoomEvent, TrackSource};
+use crate::room::{RemoteParticipant, RemoteTrackPublication, RoomEvent, StreamState, TrackSource};
 
 /// After we had to join again, others may have lost their connections too: so long those who were
 /// there are taken for present.
@@ -195,6 +195,8 @@ impl Session {
                 let is_this = |track: &proto::TrackInfo| track.sid == publication.sid();
                 if present.is_some_and(|info| info.tracks.iter().any(is_this)) {
                     self.send_wish(&publication).await;
+                    // The new session starts with nothing paused.
+                    self.set_stream_state(&participant, &publication, StreamState::Active);
                 } else {
                     self.remember(&participant, &publication);
                     self.unpublish(&participant, &publication);
@@ -203,6 +205,21 @@ impl Session {
         }
         for info in join.other_participants {
             self.update_participant(info).await;
+        }
+    }
+
+    pub(super) fn set_stream_state(
+        &self,
+        participant: &RemoteParticipant,
+        publication: &RemoteTrackPublication,
+        state: StreamState,
+    ) {
+        if publication.set_stream_state(state) {
+            self.emit(RoomEvent::TrackStreamStateChanged {
+                publication: publication.clone(),
+                participant: participant.clone(),
+                state,
+            });
         }
     }
 

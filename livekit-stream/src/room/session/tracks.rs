@@ -80,6 +80,11 @@ impl Session {
             self.early.insert(sid.to_owned(), media);
             return;
         };
+        // The server announces a track before it subscribes us: what we said to the announcement
+        // may have come too early.
+        if !publication.is_desired() {
+            self.send_subscription(&publication).await;
+        }
         // A track that comes again replaces what is left of itself.
         self.media_ended(sid);
         let kind = transport::media_kind(&media).await;

@@ -58,6 +58,8 @@ impl PeerConnectionEventHandler for Handler {
             .candidate
             .to_json()
             .ok()
+            // Servers do not connect to their clients.
+            .filter(|init| !init.candidate.contains("tcptype passive"))
             .and_then(|init| serde_json::to_string(&init).ok());
         if let Some(json) = json {
             let _ = self.events.send(Event::Candidate(self.role, json)).await;

@@ -108,12 +108,7 @@ impl Transport {
         };
         media.register_header_extension(orientation, RtpCodecKind::Video, None)?;
 
-        // Loopback is left out when a wildcard is resolved to interfaces.
-        let addresses = if loopback {
-            vec!["0.0.0.0:0", "127.0.0.1:0"]
-        } else {
-            vec!["0.0.0.0:0"]
-        };
+        let addresses = addresses(loopback);
         let settings = SettingEngineBuilder::new()
             .with_include_loopback_candidate(loopback)
             .with_prflx_acceptance_min_wait(Some(Duration::ZERO))
@@ -133,6 +128,7 @@ impl Transport {
             .with_interceptor_registry(receiving())
             .with_runtime(runtime)
             .with_handler(Arc::new(handler))
+            .with_tcp_addrs(addresses.clone())
             .with_udp_addrs(addresses)
             .build();
         // A future of 20 KiB, which would be part of every caller's.
@@ -257,6 +253,23 @@ fn receiving() -> Registry {
         .with(SenderReports::SLOT, SenderReports::default())
 }
 
+/// Where sockets are bound: at all interfaces, each with its own address. Loopback is left out of
+/// those.
+fn addresses(loopback: bool) -> Vec<&'static str> {
+    let mut addresses = vec!["0.0.0.0:0"];
+    if loopback {
+        addresses.push("127.0.0.1:0");
+    }
+    // A machine may have no IPv6 at all.
+    if std::net::UdpSocket::bind("[::1]:0").is_ok() {
+        addresses.push("[::]:0");
+        if loopback {
+            addresses.push("[::1]:0");
+        }
+    }
+    addresses
+}
+
 fn configuration(ice_servers: &[proto::IceServer]) -> RTCConfiguration {
     RTCConfigurationBuilder::default()
         .with_ice_servers(ice_servers.iter().map(ice_server).collect())
@@ -270,3 +283,6 @@ fn ice_server(server: &proto::IceServer) -> RTCIceServer {
         credential: server.credential.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,5 @@
-//! The tokio runtime with socket buffers that hold the keyframes of many tracks.
+//! The tokio runtime with socket buffers that hold the keyframes of many tracks, and nobody let in
+//! over TCP.
 
 use std::future::Future;
 use std::io;
@@ -26,6 +27,24 @@ pub(crate) fn default_runtime() -> Arc<dyn Runtime> {
 #[derive(Debug)]
 struct BufferedRuntime;
 
+/// A listener that is closed. The WebRTC crate makes active TCP candidates (RFC 6544 section 4.1)
+/// of the addresses it listens on; a server never connects to its clients, so nobody needs to be
+/// let in.
+#[derive(Debug)]
+struct Deaf {
+    address: SocketAddr,
+}
+
+impl AsyncTcpListener for Deaf {
+    fn accept(&self) -> Boxed<'_, io::Result<(Arc<dyn AsyncTcpStream>, SocketAddr)>> {
+        Box::pin(std::future::pending())
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Ok(self.address)
+    }
+}
+
 impl Runtime for BufferedRuntime {
     fn spawn(&self, future: Boxed<'static, ()>) -> Box<dyn JoinHandle> {
         TokioRuntime.spawn(future)
@@ -41,7 +60,9 @@ impl Runtime for BufferedRuntime {
         &self,
         listener: std::net::TcpListener,
     ) -> io::Result<Arc<dyn AsyncTcpListener>> {
-        TokioRuntime.wrap_tcp_listener(listener)
+        Ok(Arc::new(Deaf {
+            address: listener.local_addr()?,
+        }))
     }
 
     fn connect_tcp(&self, address: SocketAddr) -> Boxed<'_, io::Result<Arc<dyn AsyncTcpStream>>> {
