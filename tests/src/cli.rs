@@ -78,7 +78,7 @@ fn build() -> PathBuf {
         "-p",
         "livekit-stream",
         "--features",
-        "cli",
+        "av1,cli",
         "--bin",
         "livekit-stream",
     ]);

@@ -134,6 +134,9 @@ impl Configuration {
     }
 }
 
+/// `OBU_TEMPORAL_DELIMITER` with its size.
+pub const TEMPORAL_DELIMITER: [u8; 2] = [0x12, 0];
+
 /// A temporal unit without temporal delimiters, which MP4 leaves out (AV1 Codec ISO Media File
 /// Format Binding section 2.4); the same bytes when there are none.
 #[must_use]

@@ -55,8 +55,8 @@ impl OutputBuilder<ToFile> {
 
 /// A participant's camera and microphone, or screen, on their way to one fragmented MP4 file.
 ///
-/// H.264, H.265, VP9, AV1 and Opus are copied as they come; VP8 is transcoded to H.264. The file is playable at
-/// any moment, whatever becomes of this process. Dropping the recorder lets the recording go on
+/// H.264, H.265, VP9, AV1 and Opus are copied as they come; VP8 is transcoded to H.264. The file
+/// is playable at any moment, whatever becomes of this process. Dropping the recorder lets the recording go on
 /// until the participant leaves; [`stop`](Self::stop) ends it.
 ///
 /// ```no_run

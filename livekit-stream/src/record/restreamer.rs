@@ -163,7 +163,7 @@ impl OutputBuilder<ToRtmp> {
 
 /// A participant's camera and microphone, or screen, on their way to RTMP servers.
 ///
-/// H.264 is copied as it comes, VP8 is transcoded to H.264, and Opus to AAC, once for all
+/// H.264 is copied as it comes, other codecs are transcoded to H.264, and Opus to AAC, once for all
 /// targets. Dropping the restreamer lets it go on until the participant leaves;
 /// [`stop`](Self::stop) ends it.
 ///

@@ -16,7 +16,7 @@ use crate::frame::{EncodedFrame, VideoRotation, VideoSize};
 const MAX_FRAMES: usize = 4096;
 
 /// Pictures up to this size in both dimensions are the server's sign that a track has ended
-/// (2x2 in H.264, 8x8 in VP8), not the publisher's.
+/// (2x2 in H.264, 8x8 in VP8; it has none in other codecs), not the publisher's.
 const MAX_BLANK: u32 = 16;
 
 /// How a [`Receiver`] works.

@@ -13,9 +13,9 @@ use crate::session::{Session, Start};
 
 /// Record participants of a room to fragmented MP4, playable at any moment
 ///
-/// H.264 and Opus are copied as they come, VP8 is transcoded to H.264. The recording ends at
-/// --duration, Ctrl-C, SIGTERM or the room's end; somebody who leaves and comes back goes on in
-/// the same file.
+/// H.264, H.265, VP9, AV1 and Opus are copied as they come, VP8 is transcoded to H.264. The
+/// recording ends at --duration, Ctrl-C, SIGTERM or the room's end; somebody who leaves and comes
+/// back goes on in the same file.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// File for one participant, or directory for everybody: an existing one, or a path that ends

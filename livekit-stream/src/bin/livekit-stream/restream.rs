@@ -14,7 +14,7 @@ use crate::session::{Session, Start};
 
 /// Send a participant of a room to RTMP servers
 ///
-/// H.264 is copied as it comes, VP8 is transcoded to H.264, and Opus to AAC, once for all
+/// H.264 is copied as it comes, VP8 and VP9 are transcoded to H.264, and Opus to AAC, once for all
 /// targets. A target that fails does not disturb the others; a connection that is lost is made
 /// again.
 #[derive(clap::Args)]

@@ -40,6 +40,8 @@ pub struct SequenceHeader {
     pub level: u8,
     /// `seq_tier` of the first operating point.
     pub high_tier: bool,
+    /// Spatial layers of the first operating point, 1 to 4.
+    pub spatial_layers: u8,
     /// The largest size of its frames.
     pub max_size: VideoSize,
     /// Bit depth, chroma subsampling and colour.
@@ -119,6 +121,7 @@ impl SequenceHeader {
             profile,
             level: points.level,
             high_tier: points.high_tier,
+            spatial_layers: points.spatial_layers(),
             max_size,
             color,
             reduced,
@@ -171,6 +174,8 @@ impl SequenceHeader {
 /// Timing, decoder model and operating points.
 #[derive(Default)]
 struct OperatingPoints {
+    /// `operating_point_idc` of the first.
+    layers: u16,
     level: u8,
     high_tier: bool,
     presentation_time_bits: Option<u32>,
@@ -179,6 +184,11 @@ struct OperatingPoints {
 }
 
 impl OperatingPoints {
+    /// Bits 8 to 11 stand for spatial layers; no bits at all for a stream without layers.
+    fn spatial_layers(&self) -> u8 {
+        (u16::BITS - (self.layers >> 8).leading_zeros()).max(1) as u8
+    }
+
     fn read(bits: &mut BitReader<'_>) -> Option<Self> {
         let mut points = Self::default();
         let mut delay_bits = None;
@@ -203,7 +213,7 @@ impl OperatingPoints {
             let level = bits.byte(5)?;
             let high_tier = level > 7 && bits.flag()?;
             if index == 0 {
-                (points.level, points.high_tier) = (level, high_tier);
+                (points.layers, points.level, points.high_tier) = (idc, level, high_tier);
             }
             if let Some(delay_bits) = delay_bits
                 && bits.flag()?

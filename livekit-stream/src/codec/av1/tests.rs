@@ -12,6 +12,12 @@ const SEQUENCE_10_BITS: [u8; 13] = [
 /// The beginning of the keyframe that follows the first.
 const KEYFRAME: [u8; 10] = [0x32, 0x08, 0x10, 0, 0x84, 0, 2, 8, 0x20, 0x88];
 
+/// By a browser: 1280x720 in three spatial and three temporal layers.
+const SEQUENCE_IN_LAYERS: [u8; 30] = [
+    0x0a, 0x1c, 0x00, 0x87, 0x07, 0x2b, 0x81, 0x95, 0xc0, 0x4a, 0x60, 0xe5, 0x30, 0x32, 0x98, 0x09,
+    0x44, 0x1c, 0xa2, 0x06, 0x51, 0x01, 0x2d, 0x4c, 0xff, 0xb3, 0xc0, 0x1a, 0x00, 0x80,
+];
+
 const SIZE: VideoSize = VideoSize {
     width: 320,
     height: 240,
@@ -22,11 +28,23 @@ fn sequence_headers_tell_size_and_colour() {
     let parse = |obu: &[u8]| SequenceHeader::parse(obus(obu).next().unwrap().payload).unwrap();
     let sequence = parse(&SEQUENCE);
     assert_eq!((sequence.profile, sequence.level), (0, 0));
+    assert_eq!(sequence.spatial_layers, 1);
     assert_eq!((sequence.max_size, sequence.color.bit_depth), (SIZE, 8));
     assert_eq!(sequence.codec_string(), "av01.0.00M.08");
     let sequence = parse(&SEQUENCE_10_BITS);
     assert_eq!((sequence.max_size, sequence.color.bit_depth), (SIZE, 10));
     assert_eq!(sequence.codec_string(), "av01.0.00M.10");
+}
+
+#[test]
+fn layers_are_counted() {
+    let payload = obus(&SEQUENCE_IN_LAYERS).next().unwrap().payload;
+    let sequence = SequenceHeader::parse(payload).unwrap();
+    assert_eq!(sequence.spatial_layers, 3);
+    assert_eq!(
+        (sequence.max_size.width, sequence.max_size.height),
+        (1280, 720)
+    );
 }
 
 #[test]

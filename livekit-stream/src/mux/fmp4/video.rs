@@ -243,6 +243,12 @@ pub(super) fn sample(data: &Bytes, track: &VideoTrack, placement: ParameterSetPl
             let own = || h265::ParameterSets::from_access_unit(data);
             h265::annexb_to_hvcc(data, in_band || !described.contains(&own())).into()
         }
+        VideoConfiguration::Av1(configuration) if configuration.sequence.spatial_layers > 1 => {
+            // dav1d shows a picture that lacks the highest layer when it sees the next temporal
+            // unit begin. The binding advises against delimiters and does not forbid them.
+            let unit = av1::without_delimiters(data);
+            [&av1::TEMPORAL_DELIMITER[..], &unit].concat().into()
+        }
         VideoConfiguration::Av1(_) => av1::without_delimiters(data),
         VideoConfiguration::Vp9(_) | VideoConfiguration::None => data.clone(),
     }
