@@ -1,6 +1,7 @@
-//! What the examples share: their command line, and peers for the one without LiveKit.
+//! What the examples share: their command line, and peers and WHEP for those without LiveKit.
 
 pub mod peer;
+pub mod whep;
 
 use std::env;
 use std::error::Error;

@@ -17,16 +17,6 @@ use webrtc::peer_connection::PeerConnection;
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// The id that an SDP gives the video-orientation header extension.
-fn orientation_id(sdp: &str) -> u8 {
-    let line = sdp
-        .lines()
-        .find(|line| line.contains("urn:3gpp:video-orientation"));
-    let id = line.and_then(|line| line.strip_prefix("a=extmap:")?.split(' ').next());
-    id.and_then(|id| id.split('/').next()?.parse().ok())
-        .expect("the extension is negotiated")
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_carry_the_rotation_of_their_pictures() {
     let (sender, mut sending) = peer::connection().await.expect("a connection");
@@ -36,7 +26,7 @@ async fn events_carry_the_rotation_of_their_pictures() {
     let answer = peer::connect((&sender, &mut sending), (&receiver, &mut receiving))
         .await
         .expect("connected");
-    let id = orientation_id(&answer);
+    let id = peer::orientation_id(&answer).expect("the extension is negotiated");
 
     let parameters = rtp_sender.get_parameters().await.expect("parameters");
     let payload_type = parameters.rtp_parameters.codecs[0].payload_type;

@@ -1,4 +1,5 @@
-//! As much HTTP/1.1 as the kit needs: JSON calls to the LiveKit server, and pages for the browser.
+//! As much HTTP/1.1 as the kit needs: JSON calls to the LiveKit server, pages for the browser, and
+//! what a WHEP server answers.
 
 use std::collections::HashMap;
 use std::io;
@@ -59,7 +60,7 @@ async fn call(address: SocketAddr, request: &str) -> io::Result<(u16, Bytes)> {
     .await?
 }
 
-/// What a browser asks for.
+/// What a client asks for.
 #[derive(Debug, Clone)]
 pub struct Request {
     /// `GET`, `POST`.
@@ -68,13 +69,23 @@ pub struct Request {
     pub path: String,
     /// The body, empty for `GET`.
     pub body: Bytes,
+    headers: HashMap<String, String>,
+}
+
+impl Request {
+    /// A header's value, empty when it is not there; the name in small letters.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", String::as_str)
+    }
 }
 
 /// What it gets.
 #[derive(Debug, Clone)]
 pub struct Response {
-    /// The media type, or `None` for "404 Not Found".
-    pub content_type: Option<&'static str>,
+    /// Status code and reason phrase.
+    pub status: &'static str,
+    /// The headers that describe the body, or what was created.
+    pub headers: Vec<(&'static str, String)>,
     /// The body.
     pub body: Bytes,
 }
@@ -83,15 +94,30 @@ impl Response {
     /// "200 OK" with a body.
     pub fn ok(content_type: &'static str, body: impl Into<Bytes>) -> Self {
         Self {
-            content_type: Some(content_type),
+            headers: vec![("Content-Type", content_type.to_owned())],
             body: body.into(),
+            ..Self::status("200 OK")
         }
+    }
+
+    /// "201 Created" with what was created, and where.
+    pub fn created(location: String, content_type: &'static str, body: impl Into<Bytes>) -> Self {
+        let mut response = Self::ok(content_type, body);
+        response.status = "201 Created";
+        response.headers.push(("Location", location));
+        response
     }
 
     /// "404 Not Found".
     pub fn not_found() -> Self {
+        Self::status("404 Not Found")
+    }
+
+    /// A status code with its reason phrase, and nothing else.
+    pub fn status(status: &'static str) -> Self {
         Self {
-            content_type: None,
+            status,
+            headers: Vec::new(),
             body: Bytes::new(),
         }
     }
@@ -105,8 +131,12 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts answering requests by `handler`.
-    pub async fn start(handler: impl Fn(Request) -> Response + Send + Sync + 'static) -> Self {
+    /// Starts answering requests by `handler`, each on a task of its own.
+    pub async fn start<F, A>(handler: F) -> Self
+    where
+        F: Fn(Request) -> A + Send + Sync + 'static,
+        A: Future<Output = Response> + Send,
+    {
         let listener = TcpListener::bind(("127.0.0.1", 0))
             .await
             .expect("a free port on loopback");
@@ -134,7 +164,7 @@ impl Drop for Server {
 }
 
 /// Answers one request a connection; the browser opens as many as it needs.
-async fn answer(stream: TcpStream, handler: &(dyn Fn(Request) -> Response + Send + Sync)) {
+async fn answer<A: Future<Output = Response>>(stream: TcpStream, handler: &impl Fn(Request) -> A) {
     let mut stream = BufStream::new(stream);
     let Ok(Ok(message)) = timeout(DEADLINE, read_message(&mut stream)).await else {
         return;
@@ -147,13 +177,15 @@ async fn answer(stream: TcpStream, handler: &(dyn Fn(Request) -> Response + Send
         method,
         path,
         body: message.body,
+        headers: message.headers,
     });
-    let head = match response.content_type {
-        Some(content_type) => format!("200 OK\r\nContent-Type: {content_type}"),
-        None => "404 Not Found".to_owned(),
-    };
-    let head = format!(
-        "HTTP/1.1 {head}\r\nContent-Length: {}\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n",
+    let response = response.await;
+    let mut head = format!("HTTP/1.1 {}\r\n", response.status);
+    for (name, value) in &response.headers {
+        head += &format!("{name}: {value}\r\n");
+    }
+    head += &format!(
+        "Content-Length: {}\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n",
         response.body.len()
     );
     let _ = stream.write_all(head.as_bytes()).await;
@@ -163,6 +195,8 @@ async fn answer(stream: TcpStream, handler: &(dyn Fn(Request) -> Response + Send
 
 struct Message {
     start: String,
+    /// By their names in small letters.
+    headers: HashMap<String, String>,
     body: Bytes,
 }
 
@@ -196,6 +230,7 @@ async fn read_message(stream: &mut BufStream<TcpStream>) -> io::Result<Message> 
     }
     Ok(Message {
         start: start.trim_end().to_owned(),
+        headers,
         body: body.into(),
     })
 }

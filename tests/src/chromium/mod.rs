@@ -8,6 +8,7 @@ mod publisher;
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::future::ready;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -97,7 +98,8 @@ impl Browser {
     ) -> Self {
         let state = Arc::new(Mutex::new(State::default()));
         let shared = Arc::clone(&state);
-        let server = Server::start(move |request| serve(&request, page, &files, &shared)).await;
+        let answer = move |request| ready(serve(&request, page, &files, &shared));
+        let server = Server::start(answer).await;
         let profile = TempDir::with_prefix("chromium-").expect("a temporary folder");
         let url = format!(
             "{}/?parameters={}",

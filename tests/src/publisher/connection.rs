@@ -1,4 +1,4 @@
-//! A peer connection set up for a LiveKit server on loopback, and the codecs it offers.
+//! A peer connection set up for a peer on loopback, and the codecs it offers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,7 +59,7 @@ pub(super) fn opus() -> RTCRtpCodec {
 
 /// Builds one side of the session: the publisher's connection or the subscriber's.
 pub(super) async fn build(
-    handler: Handler,
+    handler: impl PeerConnectionEventHandler + 'static,
     impairment: &Impairment,
 ) -> webrtc::error::Result<Arc<dyn PeerConnection>> {
     let mut engine = MediaEngine::default();

@@ -7,6 +7,7 @@ mod pump;
 mod session;
 mod subscriber;
 mod track;
+mod whep;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -25,6 +26,7 @@ use rtc::rtp_transceiver::{RTCRtpTransceiverDirection, RTCRtpTransceiverInit};
 use tokio::sync::{Mutex, mpsc};
 use webrtc::media_stream::track_local::TrackLocal;
 use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
+use webrtc::rtp_transceiver::RtpSender;
 
 use crate::clip::{AudioClip, VideoClip, VideoOptions};
 use crate::impairment::Impairment;
@@ -33,6 +35,7 @@ use pump::{Clock, Output, Timeline};
 use session::Session;
 pub use subscriber::{ReceivedTrack, Subscriber};
 pub use track::{PublishedTrack, Sent};
+pub use whep::WhepServer;
 
 /// What is published and how.
 #[derive(Debug, Clone)]
@@ -139,6 +142,53 @@ impl PublishOptions {
             Media::Video(_) => RtpCodecKind::Video,
             Media::Audio(_) => RtpCodecKind::Audio,
         }
+    }
+
+    /// A track of the `webrtc` crate whose id and stream's id are `id`, and its SSRC.
+    fn local_track(&self, id: &str) -> (u32, Arc<TrackLocalStaticRTP>) {
+        let ssrc = rand::random::<u32>();
+        let coding = RTCRtpEncodingParameters {
+            rtp_coding_parameters: RTCRtpCodingParameters {
+                ssrc: Some(ssrc),
+                ..RTCRtpCodingParameters::default()
+            },
+            codec: self.codec(),
+            ..RTCRtpEncodingParameters::default()
+        };
+        let track = MediaStreamTrack::new(
+            id.to_owned(),
+            id.to_owned(),
+            self.name.clone(),
+            self.kind(),
+            vec![coding],
+        );
+        (ssrc, Arc::new(TrackLocalStaticRTP::new(track)))
+    }
+
+    /// What sends on a track whose codec has been negotiated.
+    async fn output(
+        &self,
+        ssrc: u32,
+        track: Arc<TrackLocalStaticRTP>,
+        sender: &dyn RtpSender,
+        clock: Clock,
+    ) -> Output {
+        let parameters = sender
+            .get_parameters()
+            .await
+            .expect("the sender's parameters");
+        let codec = self.codec();
+        let negotiated = parameters
+            .rtp_parameters
+            .codecs
+            .iter()
+            .find(|one| {
+                one.rtp_codec
+                    .mime_type
+                    .eq_ignore_ascii_case(&codec.mime_type)
+            })
+            .unwrap_or_else(|| panic!("{} was not negotiated", codec.mime_type));
+        Output::new(track, ssrc, negotiated.payload_type, &codec, clock)
     }
 
     /// LiveKit drops the media of a track whose codec here is not the one in the SDP.
@@ -258,23 +308,8 @@ impl Publisher {
         let infos = self.session.add_tracks(requests.collect()).await;
         let mut added = Vec::new();
         for (options, cid) in all.iter().zip(&cids) {
-            let ssrc = rand::random::<u32>();
-            let coding = RTCRtpEncodingParameters {
-                rtp_coding_parameters: RTCRtpCodingParameters {
-                    ssrc: Some(ssrc),
-                    ..RTCRtpCodingParameters::default()
-                },
-                codec: options.codec(),
-                ..RTCRtpEncodingParameters::default()
-            };
             // The server finds the track by the msid: it has to be the cid.
-            let track = Arc::new(TrackLocalStaticRTP::new(MediaStreamTrack::new(
-                cid.clone(),
-                cid.clone(),
-                options.name.clone(),
-                options.kind(),
-                vec![coding],
-            )));
+            let (ssrc, track) = options.local_track(cid);
             // A transceiver of its own: one left by an unpublished track keeps that track's codec.
             let init = RTCRtpTransceiverInit {
                 direction: RTCRtpTransceiverDirection::Sendonly,
@@ -299,24 +334,7 @@ impl Publisher {
 
         let mut outputs = Vec::new();
         for ((options, info), (ssrc, track, sender)) in all.into_iter().zip(infos).zip(added) {
-            let parameters = sender
-                .get_parameters()
-                .await
-                .expect("the sender's parameters");
-            let mime_type = options.codec().mime_type;
-            let codec = parameters
-                .rtp_parameters
-                .codecs
-                .iter()
-                .find(|codec| codec.rtp_codec.mime_type.eq_ignore_ascii_case(&mime_type))
-                .unwrap_or_else(|| panic!("{mime_type} was not negotiated"));
-            let output = Output::new(
-                track,
-                ssrc,
-                codec.payload_type,
-                &options.codec(),
-                self.clock,
-            );
+            let output = options.output(ssrc, track, &*sender, self.clock).await;
             outputs.push((options, info, output, sender));
         }
         let timeline = Arc::new(Timeline::start());
