@@ -27,19 +27,7 @@ async fn main() -> Result<(), Failure> {
     let (receiver, mut receiving) = peer::connection().await?;
     let track = peer::h264_track()?;
     let rtp_sender = sender.add_track(track.clone()).await?;
-
-    // A description taken after gathering holds all candidates: nothing else is exchanged.
-    let offer = sender.create_offer(None).await?;
-    sender.set_local_description(offer).await?;
-    while !matches!(sending.recv().await, Some(Event::Gathered) | None) {}
-    let offer = sender.local_description().await.ok_or("no offer")?;
-    receiver.set_remote_description(offer).await?;
-    let answer = receiver.create_answer(None).await?;
-    receiver.set_local_description(answer).await?;
-    while !matches!(receiving.recv().await, Some(Event::Gathered) | None) {}
-    let answer = receiver.local_description().await.ok_or("no answer")?;
-    sender.set_remote_description(answer).await?;
-    while !matches!(sending.recv().await, Some(Event::Connected) | None) {}
+    peer::connect((&sender, &mut sending), (&receiver, &mut receiving)).await?;
 
     let codecs = rtp_sender.get_parameters().await?.rtp_parameters.codecs;
     let payload_type = codecs.first().ok_or("no codec in common")?.payload_type;

@@ -1,4 +1,4 @@
-//! Peer connections of the `webrtc` crate on loopback, for `webrtc_track`.
+//! Peer connections of the `webrtc` crate on loopback, for `webrtc_track` and the tests.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use rtc::rtp_transceiver::rtp_sender::{
     RtpCodecKind,
 };
 use tokio::sync::mpsc;
-use webrtc::error::Result;
+use webrtc::error::{Error, Result};
 use webrtc::media_stream::track_local::static_sample::TrackLocalStaticSample;
 use webrtc::media_stream::track_remote::TrackRemote;
 use webrtc::peer_connection::{
@@ -33,12 +33,15 @@ pub enum Event {
     Track(Arc<dyn TrackRemote>),
 }
 
+/// The events of a connection.
+pub type Events = mpsc::UnboundedReceiver<Event>;
+
 /// A connection that uses 127.0.0.1 alone, and its events.
 ///
 /// # Errors
 ///
 /// What the `webrtc` crate says.
-pub async fn connection() -> Result<(impl PeerConnection, mpsc::UnboundedReceiver<Event>)> {
+pub async fn connection() -> Result<(impl PeerConnection, Events)> {
     let mut engine = MediaEngine::default();
     engine.register_default_codecs()?;
     let orientation = RTCRtpHeaderExtensionCapability {
@@ -62,28 +65,60 @@ pub async fn connection() -> Result<(impl PeerConnection, mpsc::UnboundedReceive
     Ok((Box::pin(building).await?, happened))
 }
 
+/// Connects two ends, of which one has tracks to send; gives the other's answer, an SDP.
+///
+/// # Errors
+///
+/// What the `webrtc` crate says.
+pub async fn connect(
+    (sender, sending): (&impl PeerConnection, &mut Events),
+    (receiver, receiving): (&impl PeerConnection, &mut Events),
+) -> Result<String> {
+    // A description taken after gathering holds all candidates: nothing else is exchanged.
+    let offer = sender.create_offer(None).await?;
+    sender.set_local_description(offer).await?;
+    while !matches!(sending.recv().await, Some(Event::Gathered) | None) {}
+    let offer = sender.local_description().await;
+    let offer = offer.ok_or(Error::ErrConnectionClosed)?;
+    receiver.set_remote_description(offer).await?;
+    let answer = receiver.create_answer(None).await?;
+    receiver.set_local_description(answer).await?;
+    while !matches!(receiving.recv().await, Some(Event::Gathered) | None) {}
+    let answer = receiver.local_description().await;
+    let answer = answer.ok_or(Error::ErrConnectionClosed)?;
+    let sdp = answer.sdp.clone();
+    sender.set_remote_description(answer).await?;
+    while !matches!(sending.recv().await, Some(Event::Connected) | None) {}
+    Ok(sdp)
+}
+
 /// A track that takes H.264 access units.
 ///
 /// # Errors
 ///
 /// What the `webrtc` crate says.
 pub fn h264_track() -> Result<Arc<TrackLocalStaticSample>> {
+    let media = media(MIME_TYPE_H264, 90_000, RtpCodecKind::Video, SSRC);
+    let track = TrackLocalStaticSample::new(Instant::now(), media)?;
+    Ok(Arc::new(track))
+}
+
+/// What a local track is made of.
+pub fn media(mime_type: &str, clock_rate: u32, kind: RtpCodecKind, ssrc: u32) -> MediaStreamTrack {
     let coding = RTCRtpEncodingParameters {
         rtp_coding_parameters: RTCRtpCodingParameters {
-            ssrc: Some(SSRC),
+            ssrc: Some(ssrc),
             ..RTCRtpCodingParameters::default()
         },
         codec: RTCRtpCodec {
-            mime_type: MIME_TYPE_H264.to_owned(),
-            clock_rate: 90_000,
+            mime_type: mime_type.to_owned(),
+            clock_rate,
             ..RTCRtpCodec::default()
         },
         ..RTCRtpEncodingParameters::default()
     };
-    let [stream, id, label] = ["stream", "track", "label"].map(str::to_owned);
-    let track = MediaStreamTrack::new(stream, id, label, RtpCodecKind::Video, vec![coding]);
-    let track = TrackLocalStaticSample::new(Instant::now(), track)?;
-    Ok(Arc::new(track))
+    let [stream, id, label] = ["stream", mime_type, "label"].map(str::to_owned);
+    MediaStreamTrack::new(stream, id, label, kind, vec![coding])
 }
 
 struct Handler(mpsc::UnboundedSender<Event>);

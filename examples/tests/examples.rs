@@ -104,16 +104,11 @@ async fn record_writes_a_playable_file() {
     assert_eq!(lines.len(), 3, "{lines:#?}");
     assert!(lines[1].starts_with("camera H.264 Copied as H.264: "));
     assert!(lines[2].starts_with("microphone Opus Copied as Opus: "));
-    media::decode_without_errors(&path);
-    let probe = media::probe(&path);
-    probe.assert_monotonic();
+    let probe = media::assert_plays(&path);
     assert_eq!((probe.video().width, probe.audio().channels), (640, 2));
     let pictures = media::decoded_frames(&path);
     assert!((85..=91).contains(&pictures), "{pictures} pictures in 3 s");
-    let offsets = media::flash_and_beep_offsets(&path);
-    assert!(!offsets.is_empty());
-    let in_sync = offsets.iter().all(|offset| offset.abs() <= 40_000);
-    assert!(in_sync, "{offsets:?} us");
+    media::assert_in_sync(&path, 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

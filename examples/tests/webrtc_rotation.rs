@@ -33,18 +33,10 @@ async fn events_carry_the_rotation_of_their_pictures() {
     let (receiver, mut receiving) = peer::connection().await.expect("a connection");
     let track = peer::h264_track().expect("a track");
     let rtp_sender = sender.add_track(track.clone()).await.expect("added");
-    let offer = sender.create_offer(None).await.expect("an offer");
-    sender.set_local_description(offer).await.expect("set");
-    while !matches!(sending.recv().await, Some(Event::Gathered) | None) {}
-    let offer = sender.local_description().await.expect("an offer");
-    receiver.set_remote_description(offer).await.expect("set");
-    let answer = receiver.create_answer(None).await.expect("an answer");
-    receiver.set_local_description(answer).await.expect("set");
-    while !matches!(receiving.recv().await, Some(Event::Gathered) | None) {}
-    let answer = receiver.local_description().await.expect("an answer");
-    let id = orientation_id(&answer.sdp);
-    sender.set_remote_description(answer).await.expect("set");
-    while !matches!(sending.recv().await, Some(Event::Connected) | None) {}
+    let answer = peer::connect((&sender, &mut sending), (&receiver, &mut receiving))
+        .await
+        .expect("connected");
+    let id = orientation_id(&answer);
 
     let parameters = rtp_sender.get_parameters().await.expect("parameters");
     let payload_type = parameters.rtp_parameters.codecs[0].payload_type;

@@ -27,7 +27,7 @@ pub use output::OutputError;
 pub use output::fmp4::{ChunkKind, FragmentedMp4Chunk, FragmentedMp4Encoder};
 pub use output::rtmp::{RtmpOutput, RtmpPublisher};
 pub use record::{
-    AudioMode, MediaSource, RecordError, Recorder, RecorderBuilder, RecordingReport,
+    AudioMode, MediaSource, OutputBuilder, RecordError, Recorder, RecorderBuilder, RecordingReport,
     RestreamReport, Restreamer, RestreamerBuilder, TargetReport, TrackReport, Treatment, VideoMode,
 };
 pub use room::{
@@ -37,6 +37,6 @@ pub use room::{
     Transcription, TranscriptionSegment, VideoQuality, WebRtcPeer, WebRtcTrack, mint_token,
 };
 pub use stream::{
-    AudioStream, AudioStreamBuilder, EncodedStream, EncodedVideoStream, FrameSource, StreamError,
-    VideoStream, VideoStreamBuilder,
+    AudioStream, AudioStreamBuilder, DecodedStream, EncodedStream, EncodedVideoStream, FrameSource,
+    StreamError, VideoStream, VideoStreamBuilder,
 };

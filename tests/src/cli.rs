@@ -1,9 +1,12 @@
 //! The `livekit-stream` program as a user runs it: built, started, watched, ended.
 
 use std::env;
+use std::fmt::Write as _;
 use std::fs::{self, File};
+use std::io::Write as _;
+use std::iter;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{ChildStdin, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -120,10 +123,47 @@ pub fn command_for(server: &LiveKitServer) -> Command {
     command
 }
 
+/// A command that records `room` to a path.
+pub fn record(server: &LiveKitServer, output: &Path) -> Command {
+    let mut command = command_for(server);
+    command.args(["record", "--room", "room", "--output"]);
+    command.arg(output);
+    command
+}
+
+/// The same command after another one in a shell, which may limit it.
+pub fn in_shell(first: &str, command: &Command) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &shell_line(first, command)]);
+    copy_environment(command, &mut shell);
+    shell
+}
+
+/// A line for a shell: `first`, then the command in the shell's place.
+fn shell_line(first: &str, command: &Command) -> String {
+    let mut line = format!("{first}; exec");
+    for word in iter::once(command.get_program()).chain(command.get_args()) {
+        let word = word.to_str().expect("a word of a command line is text");
+        let _ = write!(line, " '{}'", word.replace('\'', r"'\''"));
+    }
+    line
+}
+
+fn copy_environment(from: &Command, to: &mut Command) {
+    for (name, value) in from.get_envs() {
+        match value {
+            Some(value) => to.env(name, value),
+            None => to.env_remove(name),
+        };
+    }
+}
+
 /// The running program, killed when dropped. What it said is printed when the test fails.
 #[derive(Debug)]
 pub struct Program {
     process: Process,
+    /// The keyboard of one that runs on a terminal.
+    keyboard: Option<ChildStdin>,
     folder: TempDir,
 }
 
@@ -158,7 +198,42 @@ impl Program {
         let folder = TempDir::with_prefix("program-").expect("a temporary folder");
         let stderr = File::create(folder.path().join("stderr")).expect("a file for stderr");
         let process = Process::spawn(command.stdout(Stdio::null()).stderr(stderr));
-        Self { process, folder }
+        Self {
+            process,
+            keyboard: None,
+            folder,
+        }
+    }
+
+    /// Starts it on a terminal of its own, a hundred and sixty columns wide, by util-linux's
+    /// `script`. [`stderr`](Self::stderr) is all that appears there, escape sequences included.
+    pub fn start_on_terminal(command: &Command) -> Self {
+        let folder = TempDir::with_prefix("program-").expect("a temporary folder");
+        let screen = File::create(folder.path().join("stderr")).expect("a file for the screen");
+        let mut script = Command::new("script");
+        script.args(["--quiet", "--return", "--flush", "--command"]);
+        script.arg(shell_line("stty cols 160 rows 50", command));
+        copy_environment(command, &mut script);
+        // Without TERM nothing is drawn.
+        script.env("TERM", "xterm").env("SHELL", "/bin/sh");
+        script.arg("/dev/null").stdout(screen).stderr(Stdio::null());
+        let (process, keyboard) = Process::spawn_with_input(&mut script);
+        Self {
+            process,
+            keyboard: Some(keyboard),
+            folder,
+        }
+    }
+
+    /// Presses Ctrl-C on its terminal.
+    ///
+    /// # Panics
+    ///
+    /// When it runs on none.
+    pub fn press_ctrl_c(&mut self) {
+        let keyboard = self.keyboard.as_mut().expect("it runs on a terminal");
+        // End of text, which the terminal makes the signal of (termios(3), VINTR).
+        keyboard.write_all(&[3]).expect("the key is pressed");
     }
 
     /// What it wrote to stderr so far.
@@ -173,20 +248,30 @@ impl Program {
     ///
     /// When the deadline passes first, or it has ended without.
     pub async fn says(&mut self, text: &str, deadline: Duration) {
+        let wanted = |stderr: &str| stderr.contains(text);
+        self.shows(text, deadline, wanted).await;
+    }
+
+    /// Waits until all it has written so far is as wanted; `what` tells a failed test what that is.
+    ///
+    /// # Panics
+    ///
+    /// When the deadline passes first, or it has ended without.
+    pub async fn shows(&mut self, what: &str, deadline: Duration, wanted: impl Fn(&str) -> bool) {
         let end = Instant::now() + deadline;
         loop {
             let exited = self.process.exited();
             let stderr = self.stderr();
-            if stderr.contains(text) {
+            if wanted(&stderr) {
                 return;
             }
             assert!(
                 exited.is_none(),
-                "it ended without {text:?}: {exited:?} {stderr}"
+                "it ended without {what:?}: {exited:?} {stderr}"
             );
             assert!(
                 Instant::now() < end,
-                "no {text:?} in {deadline:?}: {stderr}"
+                "no {what:?} in {deadline:?}: {stderr}"
             );
             tokio::time::sleep(POLL).await;
         }

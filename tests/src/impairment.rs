@@ -38,6 +38,7 @@ struct State {
     only_port: Option<u16>,
     chance: u64,
     counts: Counts,
+    addresses: Vec<SocketAddr>,
 }
 
 /// What has happened to RTP packets so far.
@@ -100,6 +101,11 @@ impl Impairment {
     /// What has happened to RTP packets so far.
     pub fn counts(&self) -> Counts {
         self.state().counts
+    }
+
+    /// Where its connections receive, of every socket that was opened.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.state().addresses.clone()
     }
 
     /// The runtime for [`PeerConnectionBuilder::with_runtime`], whose sockets behave so.
@@ -184,6 +190,7 @@ impl Runtime for ImpairedRuntime {
     }
 
     fn wrap_udp_socket(&self, socket: std::net::UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {
+        self.0.state().addresses.push(socket.local_addr()?);
         Ok(Arc::new(ImpairedSocket {
             inner: TokioRuntime.wrap_udp_socket(socket)?,
             impairment: self.0.clone(),

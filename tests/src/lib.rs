@@ -11,6 +11,8 @@
 pub mod chromium;
 pub mod cli;
 pub mod clip;
+pub mod copied;
+pub mod garbage;
 pub mod guest;
 pub mod http;
 pub mod impairment;
@@ -20,6 +22,7 @@ pub mod nginx;
 pub mod peers;
 pub mod process;
 pub mod publisher;
+pub mod recording;
 pub mod turn;
 
 mod cache;

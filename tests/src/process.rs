@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::io::Read;
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -23,8 +23,18 @@ pub struct Process {
 impl Process {
     /// Starts `command`; its input is empty, its outputs go where the command says.
     pub fn spawn(command: &mut Command) -> Self {
+        Self::start(command.stdin(Stdio::null()))
+    }
+
+    /// The same with an input that can be written to.
+    pub fn spawn_with_input(command: &mut Command) -> (Self, ChildStdin) {
+        let mut process = Self::start(command.stdin(Stdio::piped()));
+        let input = process.child.stdin.take().expect("its input is a pipe");
+        (process, input)
+    }
+
+    fn start(command: &mut Command) -> Self {
         let child = command
-            .stdin(Stdio::null())
             .process_group(0)
             .spawn()
             .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));

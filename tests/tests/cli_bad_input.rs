@@ -198,16 +198,7 @@ async fn a_full_disk_keeps_what_was_written() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("out.mp4");
     // Files of this shell's children end at 256 KiB, as a full disk does.
-    let mut command = std::process::Command::new("sh");
-    command.args(["-c", "ulimit -f 512; exec \"$@\"", "sh"]);
-    command
-        .arg(cli::program())
-        .args(["record", "--room", "room", "--output"])
-        .arg(&path);
-    command.env("LIVEKIT_URL", server.url());
-    command.env("LIVEKIT_API_KEY", server.api_key());
-    command.env("LIVEKIT_API_SECRET", server.api_secret());
-    command.env_remove("LIVEKIT_TOKEN");
+    let mut command = cli::in_shell("ulimit -f 512", &cli::record(&server, &path));
     let mut program = cli::Program::start(&mut command);
     let token = server.publisher_token("room", "alice");
     let publisher = Publisher::join(&server.url(), &token).await;

@@ -1,31 +1,27 @@
 //! However `livekit-stream record` ends, what it wrote plays.
 
+use std::fs::{self, OpenOptions};
+use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use livekit_stream_tests::cli::{self, Program};
-use livekit_stream_tests::clip::{AudioClip, VideoClip, VideoOptions, annexb};
+use livekit_stream_tests::clip::VideoOptions;
 use livekit_stream_tests::livekit::LiveKitServer;
 use livekit_stream_tests::peers::Peer;
-use livekit_stream_tests::publisher::{PublishOptions, PublishedTrack, Publisher, Sent};
-use livekit_stream_tests::{media, require};
+use livekit_stream_tests::publisher::{PublishOptions, PublishedTrack, Publisher};
+use livekit_stream_tests::{media, process, require};
 use tempfile::TempDir;
 
 const DEADLINE: Duration = Duration::from_secs(40);
 
-fn clip_options() -> VideoOptions {
-    VideoOptions::default().seconds(14)
-}
-
 async fn publish(server: &LiveKitServer, identity: &str) -> (Publisher, Vec<PublishedTrack>) {
     let token = server.publisher_token("room", identity);
     let publisher = Publisher::join(&server.url(), &token).await;
-    let clip = VideoClip::make(clip_options());
+    let options = VideoOptions::default().seconds(14);
     let tracks = publisher
-        .publish_all(vec![
-            PublishOptions::camera(clip),
-            PublishOptions::microphone(AudioClip::make(14)),
-        ])
+        .publish_all(PublishOptions::camera_and_microphone(options))
         .await;
     (publisher, tracks)
 }
@@ -34,18 +30,12 @@ async fn publish(server: &LiveKitServer, identity: &str) -> (Publisher, Vec<Publ
 fn record(server: &LiveKitServer, name: &str, more: &[&str]) -> (Program, TempDir, PathBuf) {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join(name);
-    let mut command = cli::command_for(server);
-    command
-        .args(["record", "--room", "room", "--output"])
-        .arg(&path)
-        .args(more);
-    (Program::start(&mut command), folder, path)
+    let mut command = cli::record(server, &path);
+    (Program::start(command.args(more)), folder, path)
 }
 
 fn seconds(path: &Path) -> f64 {
-    media::decode_without_errors(path);
-    let probe = media::probe(path);
-    probe.assert_monotonic();
+    let probe = media::assert_plays(path);
     probe.duration_us.expect("a duration") as f64 / 1e6
 }
 
@@ -69,6 +59,41 @@ async fn ctrl_c_and_sigterm_close_the_file() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_ctrl_c_does_not_wait_for_what_holds_up_the_first() {
+    require!(Peer::LiveKit, Peer::Ffmpeg);
+    let server = LiveKitServer::start().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    // A pipe that is read no further: what is to be written at the end cannot be.
+    let pipe = folder.path().join("out.mp4");
+    let mut make = Command::new("mkfifo");
+    process::run_ok(make.arg(&pipe), DEADLINE);
+    let mut reader = OpenOptions::new();
+    let mut reader = reader.read(true).write(true).open(&pipe).expect("a pipe");
+    let mut program = Program::start(&mut cli::record(&server, &pipe));
+    let (publisher, tracks) = publish(&server, "alice").await;
+    tracks[0].sent_at_least(90, DEADLINE).await;
+    program.interrupt();
+    program.says("Ctrl-C: ", DEADLINE).await;
+    // The recorder gives what is on its way two seconds, and the pipe takes nothing.
+    tracks[0]
+        .sent_at_least(tracks[0].sent().len() + 120, DEADLINE)
+        .await;
+    assert!(program.is_running(), "it still waits to write the end");
+    program.interrupt();
+    let ended = program.ended(Duration::from_secs(1)).await;
+    assert_eq!(ended.code, Some(130), "{}", ended.stderr);
+    publisher.leave().await;
+
+    // What a pipe holds: 64 KiB, the last fragment in part.
+    let mut written = vec![0; 1 << 16];
+    let length = reader.read(&mut written).expect("the pipe is read");
+    let path = folder.path().join("read.mp4");
+    fs::write(&path, &written[..length]).expect("it is kept");
+    let seconds = seconds(&path);
+    assert!(seconds > 0.3, "{seconds} s in {length} bytes");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_deleted_room_ends_the_recording_properly() {
     require!(Peer::LiveKit, Peer::Ffmpeg);
     let server = LiveKitServer::start().await;
@@ -89,17 +114,16 @@ async fn a_killed_recorder_leaves_a_file_that_plays_to_within_a_second() {
     let (mut program, _folder, path) = record(&server, "out.mp4", &[]);
     let (publisher, tracks) = publish(&server, "alice").await;
     tracks[0].sent_at_least(200, DEADLINE).await;
-    let sent = tracks[0].sent();
+    let sent = tracks[0].sent_frames();
     program.kill();
     publisher.leave().await;
     assert!(program.ended(DEADLINE).await.code.is_none());
     seconds(&path);
     // How many pictures were sent before the kill after the last one in the file.
-    let units = media::extract_annexb(&path);
-    let last = annexb::slices(units.last().expect("pictures"));
-    let clip = VideoClip::make(clip_options());
-    let is_last = |sent: &Sent| annexb::slices(&clip.units[sent.index].data) == last;
-    let missing = sent.iter().rev().position(is_last).expect("it was sent") as f64 / 30.0;
+    let pictures = media::h264_pictures(&path);
+    let last = pictures.last().expect("pictures");
+    let missing = sent.iter().rev().position(|sent| sent == last);
+    let missing = missing.expect("it was sent") as f64 / 30.0;
     assert!(missing < 1.0, "{missing} s before the kill are missing");
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use livekit_stream_tests::cli::{self, Program};
-use livekit_stream_tests::clip::{AudioClip, VideoClip, VideoOptions};
+use livekit_stream_tests::clip::VideoOptions;
 use livekit_stream_tests::livekit::LiveKitServer;
 use livekit_stream_tests::peers::Peer;
 use livekit_stream_tests::publisher::{PublishOptions, PublishedTrack, Publisher};
@@ -16,31 +16,27 @@ const DEADLINE: Duration = Duration::from_secs(40);
 async fn publish(server: &LiveKitServer, identity: &str) -> (Publisher, Vec<PublishedTrack>) {
     let token = server.publisher_token("room", identity);
     let publisher = Publisher::join(&server.url(), &token).await;
+    let options = VideoOptions::default().seconds(20);
     let tracks = publisher
-        .publish_all(vec![
-            PublishOptions::camera(VideoClip::make(VideoOptions::default().seconds(20))),
-            PublishOptions::microphone(AudioClip::make(20)),
-        ])
+        .publish_all(PublishOptions::camera_and_microphone(options))
         .await;
     (publisher, tracks)
 }
 
-fn assert_plays(path: &Path, seconds: std::ops::Range<f64>) {
-    media::decode_without_errors(path);
-    let probe = media::probe(path);
-    probe.assert_monotonic();
-    assert_eq!(
-        (probe.video().codec.as_str(), probe.audio().codec.as_str()),
-        ("h264", "opus")
-    );
+/// What is in a file that plays so long, in sync, with sound in this codec.
+fn assert_plays(path: &Path, seconds: std::ops::Range<f64>, sound: &str) -> media::Probe {
+    let probe = media::assert_plays(path);
+    let codecs = (&*probe.video().codec, &*probe.audio().codec);
+    assert_eq!(codecs, ("h264", sound));
     let duration = probe.duration_us.expect("a duration") as f64 / 1e6;
     assert!(seconds.contains(&duration), "{duration} s, not {seconds:?}");
-    let offsets = media::flash_and_beep_offsets(path);
-    assert!(!offsets.is_empty(), "no flash with its beep");
-    assert!(
-        offsets.iter().all(|offset| offset.abs() <= 40_000),
-        "{offsets:?} us"
-    );
+    media::assert_in_sync(path, 2);
+    probe
+}
+
+fn read_report(path: &Path) -> Value {
+    let json = std::fs::read_to_string(path).expect("a report");
+    serde_json::from_str(&json).expect("JSON")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -52,13 +48,8 @@ async fn it_waits_for_the_participant_and_ends_at_the_duration() {
         folder.path().join("out.mp4"),
         folder.path().join("report.json"),
     );
-    let mut command = cli::command_for(&server);
-    command.args(["record", "--room", "room", "--duration", "4"]);
-    command
-        .arg("--output")
-        .arg(&path)
-        .arg("--report")
-        .arg(&report);
+    let mut command = cli::record(&server, &path);
+    command.args(["--duration", "4", "--report"]).arg(&report);
     let mut program = Program::start(&mut command);
     program
         .says("waiting for somebody with a camera", DEADLINE)
@@ -68,19 +59,17 @@ async fn it_waits_for_the_participant_and_ends_at_the_duration() {
     let ended = program.ended(DEADLINE).await;
     publisher.leave().await;
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    assert_plays(&path, 3.8..4.1);
+    let probe = assert_plays(&path, 3.8..4.1, "opus");
     // Not a terminal: plain lines, and no escape sequences.
     assert!(!ended.stderr.contains('\u{1b}'), "{}", ended.stderr);
 
-    let report = std::fs::read_to_string(&report).expect("a report");
-    let report: Value = serde_json::from_str(&report).expect("JSON");
+    let report = read_report(&report);
     assert_eq!(report["room"], "room");
     assert_eq!(report["ended_by"], "the duration was reached");
     assert_eq!(report["error"], Value::Null);
     let recording = &report["recordings"][0];
     assert_eq!(recording["participant"], "alice");
     assert_eq!(recording["output"], path.to_str().expect("UTF-8"));
-    let probe = media::probe(&path);
     for (track, stream) in [(0, probe.video()), (1, probe.audio())] {
         let track = &recording["tracks"][track];
         assert_eq!(track["treatment"], "copied", "{track}");
@@ -107,4 +96,36 @@ async fn it_waits_for_the_participant_and_ends_at_the_duration() {
         (&audio["codec"], &audio["source"]),
         (&"Opus".into(), &"microphone".into())
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sound_becomes_aac_when_asked_for_and_pictures_stay_as_they_are() {
+    require!(Peer::LiveKit, Peer::Ffmpeg);
+    let server = LiveKitServer::start().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let (path, report) = (
+        folder.path().join("out.mp4"),
+        folder.path().join("report.json"),
+    );
+    let mut command = cli::record(&server, &path);
+    command.args(["--audio", "aac", "--duration", "5", "--report"]);
+    let mut program = Program::start(command.arg(&report));
+    let (publisher, tracks) = publish(&server, "alice").await;
+    let ended = program.ended(DEADLINE).await;
+    let sent = tracks[0].sent_frames();
+    publisher.leave().await;
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+
+    let probe = assert_plays(&path, 4.8..5.2, "aac");
+    assert_eq!(
+        (probe.audio().sample_rate, probe.audio().channels),
+        (48_000, 2)
+    );
+    media::assert_run_of(&sent, &media::h264_pictures(&path));
+    let report = read_report(&report);
+    let tracks = &report["recordings"][0]["tracks"];
+    assert_eq!(tracks[0]["treatment"], "copied", "{tracks}");
+    assert_eq!(tracks[1]["treatment"], "transcoded", "{tracks}");
+    let codecs = (&tracks[1]["codec"], &tracks[1]["written_codec"]);
+    assert_eq!(codecs, (&"Opus".into(), &"AAC".into()));
 }

@@ -54,6 +54,43 @@ async fn credentials_that_are_missing_are_named() {
 }
 
 #[tokio::test]
+async fn a_wrong_command_line_is_told_in_one_line() {
+    for (arguments, wanted) in [
+        (&["record", "--room", "room"][..], "--output <PATH.mp4|DIR>"),
+        (
+            &["record", "--output", "out.mp4", "--participants", "alice"],
+            "'--participants' found; tip: a similar argument exists: '--participant'",
+        ),
+        (
+            &["record", "--output", "out.mp4", "--duration", "ten"],
+            "'ten' for '--duration <SECONDS>': not a number of seconds",
+        ),
+        (
+            &["record", "--output", "out.mp4", "--video", "vp8"],
+            "\"vp8\" is not one of auto, copy, h264, none",
+        ),
+        (&["record", "--output"], "a value is required"),
+        (&["recrod"], "unrecognized subcommand 'recrod'"),
+    ] {
+        let (code, error) = error(arguments, &[]).await;
+        assert_eq!(code, Some(2), "{error}");
+        assert!(error.contains(wanted), "{arguments:?}: {error}");
+        assert!(error.ends_with("; see --help"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_key_in_the_wrong_place_is_not_shown() {
+    let target = "rtmp://127.0.0.1/app/a-stream-key";
+    for arguments in [&["restream", "--room", "room", target][..], &[target]] {
+        let (code, error) = error(arguments, &[]).await;
+        assert_eq!(code, Some(2), "{error}");
+        assert!(!error.contains("a-stream-key"), "{error}");
+        assert!(error.contains("'rtmp://...'"), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn an_existing_file_is_not_overwritten() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("out.mp4");

@@ -11,9 +11,7 @@ use livekit_stream_tests::{media, require};
 const DEADLINE: Duration = Duration::from_secs(60);
 
 fn assert_plays(path: &Path, audio: &str) {
-    media::decode_without_errors(path);
-    let probe = media::probe(path);
-    probe.assert_monotonic();
+    let probe = media::assert_plays(path);
     let video = probe.video();
     assert_eq!((&*video.codec, &*probe.audio().codec), ("h264", audio));
     assert_eq!((video.width, video.height), (1280, 720));
@@ -24,12 +22,7 @@ fn assert_plays(path: &Path, audio: &str) {
         "{}: {frames}",
         path.display()
     );
-    let offsets = media::flash_and_beep_offsets(path);
-    assert!(offsets.len() >= 3, "{offsets:?}");
-    assert!(
-        offsets.iter().all(|offset| offset.abs() <= 40_000),
-        "{offsets:?} us"
-    );
+    media::assert_in_sync(path, 3);
 }
 
 #[tokio::test]

@@ -39,23 +39,23 @@ fn a_muxed_clip_has_its_pictures_and_its_flashes_at_the_beeps() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("clip.mp4");
     mux(&clip.path, 30, &sound.path, &file);
-    media::decode_without_errors(&file);
-    let probe = media::probe(&file);
+    let probe = media::assert_plays(&file);
     assert_eq!(
         (probe.video().codec.as_str(), probe.audio().codec.as_str()),
         ("h264", "opus")
     );
     assert_eq!((probe.video().width, probe.video().height), (640, 360));
-    probe.assert_monotonic();
     assert_eq!(media::decoded_frames(&file), 120);
 
-    let slices = |units: Vec<bytes::Bytes>| -> Vec<_> {
-        units.iter().map(|unit| annexb::slices(unit)).collect()
-    };
-    let sent = clip.units.iter().map(|unit| unit.data.clone()).collect();
-    assert_eq!(slices(media::extract_annexb(&file)), slices(sent));
+    let units = clip.units.iter();
+    let pictures: Vec<_> = units.map(|unit| annexb::slices(&unit.data)).collect();
+    assert_eq!(media::h264_pictures(&file), pictures);
+    // The Ogg file has the packet of the encoder's delay too.
+    let packets = sound.packets.iter().map(|packet| packet.data.clone());
+    let packets: Vec<_> = packets.collect();
+    assert!(media::opus_without_silence(&file).starts_with(&packets));
 
-    let offsets = media::flash_and_beep_offsets(&file);
+    let offsets = media::flashes_and_beeps(&file).offsets();
     assert_eq!(
         offsets.len(),
         3,

@@ -39,7 +39,7 @@ async fn a_stream_is_pushed_and_pulled_before_and_after_a_restart() {
             (probe.video().codec.as_str(), probe.audio().codec.as_str()),
             ("h264", "aac")
         );
-        assert!(!media::flash_and_beep_offsets(file).is_empty());
+        assert!(!media::flashes_and_beeps(file).offsets().is_empty());
         server.kill();
         server.start_again().await;
     }

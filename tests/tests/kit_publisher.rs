@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use livekit_stream_tests::clip::{AudioClip, VideoClip, VideoCodec, VideoOptions, annexb};
+use livekit_stream_tests::clip::{VideoClip, VideoCodec, VideoOptions, annexb};
 use livekit_stream_tests::livekit::LiveKitServer;
+use livekit_stream_tests::media;
 use livekit_stream_tests::peers::Peer;
 use livekit_stream_tests::publisher::{
     DisconnectReason, PublishOptions, Publisher, Sent, Subscriber,
@@ -36,27 +37,18 @@ fn reassemble(packets: &[Packet]) -> Vec<Vec<u8>> {
     units
 }
 
-/// The clip's pictures in the order of the log.
-fn slices_sent(clip: &VideoClip, sent: &[Sent]) -> Vec<bytes::Bytes> {
-    sent.iter()
-        .map(|sent| annexb::slices(&clip.units[sent.index].data))
-        .collect()
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn h264_and_opus_arrive_as_they_were_sent() {
     require!(Peer::LiveKit, Peer::Ffmpeg);
     let server = LiveKitServer::start().await;
-    let clip = VideoClip::make(VideoOptions::default().slices(2));
     let token = server.participant_token("room", "listener");
     let mut listener = Subscriber::join(&server.url(), &token).await;
     let publisher =
         Publisher::join(&server.url(), &server.publisher_token("room", "speaker")).await;
     let tracks = publisher
-        .publish_all(vec![
-            PublishOptions::camera(clip.clone()),
-            PublishOptions::microphone(AudioClip::make(4)),
-        ])
+        .publish_all(PublishOptions::camera_and_microphone(
+            VideoOptions::default().slices(2),
+        ))
         .await;
     let mut received = [
         listener.track(DEADLINE).await,
@@ -66,7 +58,6 @@ async fn h264_and_opus_arrive_as_they_were_sent() {
 
     let video = received[0].packets_at_least(400, DEADLINE).await;
     received[1].packets_at_least(100, DEADLINE).await;
-    let sent = slices_sent(&clip, &tracks[0].sent());
     let units = reassemble(&video);
     // A subscriber's first picture is a keyframe, and from there on it gets every one.
     assert!(
@@ -74,13 +65,7 @@ async fn h264_and_opus_arrive_as_they_were_sent() {
         "the first picture received is a keyframe"
     );
     let units: Vec<_> = units.iter().map(|unit| annexb::slices(unit)).collect();
-    let found = sent.windows(units.len()).any(|window| window == units);
-    assert!(
-        found,
-        "the {} pictures received are a run of the {} sent",
-        units.len(),
-        sent.len()
-    );
+    media::assert_run_of(&tracks[0].sent_frames(), &units);
 
     // Picture and sound are at the same place of their clips, jumps to keyframes included: the
     // difference to the media clock is equal up to half a packet of sound.

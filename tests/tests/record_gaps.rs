@@ -1,12 +1,12 @@
 //! Mutes, late microphones and missing ones: the file stays continuous and in sync.
 
-use livekit_stream::{Recorder, TrackSource};
+use livekit_stream::TrackSource;
 use livekit_stream_tests::clip::{AudioClip, VideoClip, VideoOptions};
-use livekit_stream_tests::guest::{DEADLINE, Guest};
-use livekit_stream_tests::livekit::LiveKitServer;
+use livekit_stream_tests::guest::DEADLINE;
 use livekit_stream_tests::media;
 use livekit_stream_tests::peers::Peer;
-use livekit_stream_tests::publisher::{PublishOptions, Publisher};
+use livekit_stream_tests::publisher::PublishOptions;
+use livekit_stream_tests::recording::Recording;
 use livekit_stream_tests::require;
 
 fn pts(packet: &media::Packet) -> i64 {
@@ -16,33 +16,23 @@ fn pts(packet: &media::Packet) -> i64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_microphone_that_comes_late_and_mutes_is_silence_in_between() {
     require!(Peer::LiveKit, Peer::Ffmpeg);
-    let server = LiveKitServer::start().await;
-    let mut guest = Guest::join(&server, "room", "recorder").await;
-    let publisher = Publisher::join(&server.url(), &server.publisher_token("room", "alice")).await;
-    let alice = guest.participant().await;
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("alice.mp4");
-    let recorder = Recorder::builder(&alice)
-        .to_file(&path)
-        .await
-        .expect("recording");
+    let recording = Recording::start().await;
+    let alice = &recording.publisher;
     let clip = VideoClip::make(VideoOptions::default().seconds(10));
-    let camera = publisher.publish(PublishOptions::camera(clip)).await;
+    let camera = alice.publish(PublishOptions::camera(clip)).await;
     camera.sent_at_least(90, DEADLINE).await;
-    let microphone = publisher
+    let microphone = alice
         .publish(PublishOptions::microphone(AudioClip::make(10)))
         .await;
     camera.sent_at_least(180, DEADLINE).await;
-    publisher.set_muted(&microphone, true).await;
+    alice.set_muted(&microphone, true).await;
     camera.sent_at_least(270, DEADLINE).await;
-    publisher.set_muted(&microphone, false).await;
+    alice.set_muted(&microphone, false).await;
     camera.sent_at_least(345, DEADLINE).await;
-    let report = recorder.stop().await.expect("a recording");
-    publisher.leave().await;
-    guest.room.close().await;
-    println!("{report:#?}");
+    let recorded = recording.stop().await;
 
-    let sound = report
+    let sound = recorded
+        .report
         .tracks
         .iter()
         .find(|track| track.source == TrackSource::Microphone);
@@ -51,9 +41,7 @@ async fn a_microphone_that_comes_late_and_mutes_is_silence_in_between() {
         (4_000_000..7_500_000).contains(&silence),
         "{silence} us of silence"
     );
-    let probe = media::probe(&path);
-    probe.assert_monotonic();
-    media::decode_without_errors(&path);
+    let probe = media::assert_plays(&recorded.path);
     let packets = probe.packets_of(probe.audio());
     for pair in packets.windows(2) {
         let step = pts(&pair[1]) - pts(&pair[0]);
@@ -67,36 +55,20 @@ async fn a_microphone_that_comes_late_and_mutes_is_silence_in_between() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_camera_that_mutes_holds_its_picture() {
     require!(Peer::LiveKit, Peer::Ffmpeg);
-    let server = LiveKitServer::start().await;
-    let mut guest = Guest::join(&server, "room", "recorder").await;
-    let publisher = Publisher::join(&server.url(), &server.publisher_token("room", "alice")).await;
-    let alice = guest.participant().await;
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("alice.mp4");
-    let recorder = Recorder::builder(&alice)
-        .to_file(&path)
-        .await
-        .expect("recording");
-    let clip = VideoClip::make(VideoOptions::default().seconds(10));
-    let tracks = publisher
-        .publish_all(vec![
-            PublishOptions::camera(clip),
-            PublishOptions::microphone(AudioClip::make(10)),
-        ])
+    let recording = Recording::start().await;
+    let alice = &recording.publisher;
+    let options = VideoOptions::default().seconds(10);
+    let tracks = alice
+        .publish_all(PublishOptions::camera_and_microphone(options))
         .await;
     tracks[0].sent_at_least(60, DEADLINE).await;
-    publisher.set_muted(&tracks[0], true).await;
+    alice.set_muted(&tracks[0], true).await;
     tracks[1].sent_at_least(250, DEADLINE).await;
-    publisher.set_muted(&tracks[0], false).await;
+    alice.set_muted(&tracks[0], false).await;
     tracks[1].sent_at_least(400, DEADLINE).await;
-    let report = recorder.stop().await.expect("a recording");
-    publisher.leave().await;
-    guest.room.close().await;
-    println!("{report:#?}");
+    let recorded = recording.stop().await;
 
-    let probe = media::probe(&path);
-    probe.assert_monotonic();
-    media::decode_without_errors(&path);
+    let probe = media::assert_plays(&recorded.path);
     let packets = probe.packets_of(probe.video());
     let longest = packets
         .windows(2)
@@ -106,32 +78,19 @@ async fn a_camera_that_mutes_holds_its_picture() {
         longest.is_some_and(|longest| longest > 2_000_000),
         "{longest:?} us"
     );
-    assert!(report.duration_us > 7_000_000);
+    assert!(recorded.report.duration_us > 7_000_000);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_microphone_alone_is_recorded_alone() {
     require!(Peer::LiveKit, Peer::Ffmpeg);
-    let server = LiveKitServer::start().await;
-    let mut guest = Guest::join(&server, "room", "recorder").await;
-    let publisher = Publisher::join(&server.url(), &server.publisher_token("room", "alice")).await;
-    let alice = guest.participant().await;
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("alice.mp4");
-    let recorder = Recorder::builder(&alice)
-        .to_file(&path)
-        .await
-        .expect("recording");
-    let microphone = publisher
-        .publish(PublishOptions::microphone(AudioClip::make(4)))
-        .await;
+    let recording = Recording::start().await;
+    let options = PublishOptions::microphone(AudioClip::make(4));
+    let microphone = recording.publisher.publish(options).await;
     microphone.sent_at_least(200, DEADLINE).await;
-    let report = recorder.stop().await.expect("a recording");
-    publisher.leave().await;
-    guest.room.close().await;
-    let probe = media::probe(&path);
-    media::decode_without_errors(&path);
+    let recorded = recording.stop().await;
+    let probe = media::assert_plays(&recorded.path);
     assert_eq!(probe.audio().codec, "opus");
     assert_eq!(probe.streams.len(), 1);
-    assert!(report.duration_us > 3_000_000, "{report:#?}");
+    assert!(recorded.report.duration_us > 3_000_000);
 }

@@ -1,91 +1,36 @@
 //! An H.264 camera and an Opus microphone are recorded as they were sent, in sync.
 
-use std::time::Duration;
-
-use futures::StreamExt;
-use livekit_stream::{
-    Recorder, RemoteParticipant, Room, RoomEvent, RoomEvents, RoomOptions, Treatment,
-};
-use livekit_stream_tests::clip::{AudioClip, VideoClip, VideoOptions, annexb};
-use livekit_stream_tests::livekit::LiveKitServer;
+use livekit_stream::Treatment;
+use livekit_stream_tests::clip::VideoOptions;
+use livekit_stream_tests::guest::DEADLINE;
 use livekit_stream_tests::media;
 use livekit_stream_tests::peers::Peer;
-use livekit_stream_tests::publisher::{PublishOptions, Publisher};
+use livekit_stream_tests::publisher::PublishOptions;
+use livekit_stream_tests::recording::Recording;
 use livekit_stream_tests::require;
 
-const DEADLINE: Duration = Duration::from_secs(20);
-
-/// The first participant who joins.
-async fn participant(events: &mut RoomEvents) -> RemoteParticipant {
-    let found = async {
-        while let Some(event) = events.next().await {
-            if let RoomEvent::ParticipantConnected(participant) = event {
-                return participant;
-            }
-        }
-        panic!("the room ended before anybody came");
-    };
-    tokio::time::timeout(DEADLINE, found)
-        .await
-        .expect("somebody joins in time")
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_access_unit_is_in_the_file_bit_for_bit() {
+async fn every_picture_and_packet_of_sound_is_in_the_file_bit_for_bit() {
     require!(Peer::LiveKit, Peer::Ffmpeg);
-    let server = LiveKitServer::start().await;
-    let clip = VideoClip::make(VideoOptions::default().seconds(10));
-    let token = server.participant_token("room", "recorder");
-    let (room, mut events) = Room::connect(&server.url(), &token, RoomOptions::default())
-        .await
-        .expect("joined");
-    let publisher = Publisher::join(&server.url(), &server.publisher_token("room", "alice")).await;
-    let alice = participant(&mut events).await;
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("alice.mp4");
-    let recorder = Recorder::builder(&alice)
-        .to_file(&path)
-        .await
-        .expect("recording");
-    let tracks = publisher
-        .publish_all(vec![
-            PublishOptions::camera(clip.clone()),
-            PublishOptions::microphone(AudioClip::make(10)),
-        ])
+    let recording = Recording::start().await;
+    let options = VideoOptions::default().seconds(10);
+    let tracks = recording
+        .publisher
+        .publish_all(PublishOptions::camera_and_microphone(options))
         .await;
     tracks[0].sent_at_least(240, DEADLINE).await;
-    let report = recorder.stop().await.expect("a recording");
-    publisher.leave().await;
-    room.close().await;
-    println!("{report:#?}");
+    let recorded = recording.stop().await;
 
-    let probe = media::probe(&path);
-    probe.assert_monotonic();
-    media::decode_without_errors(&path);
-    assert_eq!(report.tracks[0].treatment, Treatment::Copied);
-    assert_eq!(report.tracks[1].treatment, Treatment::Copied);
-
-    let units: Vec<_> = media::extract_annexb(&path)
-        .iter()
-        .map(|unit| annexb::slices(unit))
-        .collect();
-    let sent: Vec<_> = tracks[0]
-        .sent()
-        .iter()
-        .map(|sent| annexb::slices(&clip.units[sent.index].data))
-        .collect();
-    assert!(units.len() >= 230, "{} access units", units.len());
-    assert!(
-        sent.windows(units.len()).any(|window| window == units),
-        "the {} access units of the file are a run of the {} sent",
-        units.len(),
-        sent.len()
-    );
-    let offsets = media::flash_and_beep_offsets(&path);
-    println!("{offsets:?}");
-    assert!(!offsets.is_empty());
-    assert!(
-        offsets.iter().all(|offset| offset.abs() <= 40_000),
-        "{offsets:?} us"
-    );
+    let path = &recorded.path;
+    media::assert_plays(path);
+    for track in &recorded.report.tracks {
+        assert_eq!(track.treatment, Treatment::Copied);
+    }
+    let pictures = media::h264_pictures(path);
+    assert!(pictures.len() >= 230, "{} pictures", pictures.len());
+    media::assert_run_of(&tracks[0].sent_frames(), &pictures);
+    let sound = media::opus_without_silence(path);
+    assert!(sound.len() >= 380, "{} packets of sound", sound.len());
+    media::assert_run_of(&tracks[1].sent_frames(), &sound);
+    media::assert_in_sync(path, 6);
 }

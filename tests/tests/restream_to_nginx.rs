@@ -2,7 +2,7 @@
 
 use futures::StreamExt;
 use livekit_stream::{Restreamer, RtmpOutput, Treatment, VideoStream};
-use livekit_stream_tests::clip::{AudioClip, VideoClip, VideoCodec, VideoOptions, annexb};
+use livekit_stream_tests::clip::{VideoCodec, VideoOptions};
 use livekit_stream_tests::guest::{DEADLINE, Guest, eventually};
 use livekit_stream_tests::livekit::LiveKitServer;
 use livekit_stream_tests::media;
@@ -11,13 +11,8 @@ use livekit_stream_tests::peers::Peer;
 use livekit_stream_tests::publisher::{PublishOptions, Publisher};
 use livekit_stream_tests::require;
 
-fn camera_and_microphone(codec: VideoCodec) -> (VideoClip, Vec<PublishOptions>) {
-    let clip = VideoClip::make(VideoOptions::of(codec).seconds(20));
-    let options = vec![
-        PublishOptions::camera(clip.clone()),
-        PublishOptions::microphone(AudioClip::make(20)),
-    ];
-    (clip, options)
+fn camera_and_microphone(codec: VideoCodec) -> Vec<PublishOptions> {
+    PublishOptions::camera_and_microphone(VideoOptions::of(codec).seconds(20))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -31,7 +26,7 @@ async fn h264_is_copied_and_opus_becomes_aac() {
         .target(nginx.url(LIVE, "key"))
         .start()
         .expect("started");
-    let (clip, options) = camera_and_microphone(VideoCodec::H264);
+    let options = camera_and_microphone(VideoCodec::H264);
     let tracks = publisher.publish_all(options).await;
     nginx.published("key", DEADLINE).await;
     let mut pull = nginx.pull(LIVE, "key", 8).await;
@@ -50,25 +45,10 @@ async fn h264_is_copied_and_opus_becomes_aac() {
         ("h264", "aac")
     );
     media::decode_without_errors(&file);
-    let units: Vec<_> = media::extract_annexb(&file)
-        .iter()
-        .map(|unit| annexb::slices(unit))
-        .collect();
-    let sent: Vec<_> = tracks[0]
-        .sent()
-        .iter()
-        .map(|sent| annexb::slices(&clip.units[sent.index].data))
-        .collect();
-    assert!(units.len() > 200, "{} pictures", units.len());
-    assert!(
-        sent.windows(units.len()).any(|window| window == units),
-        "a run of what was sent"
-    );
-    let offsets = media::flash_and_beep_offsets(&file);
-    assert!(
-        offsets.len() >= 6 && offsets.iter().all(|o| o.abs() <= 40_000),
-        "{offsets:?} us"
-    );
+    let pictures = media::h264_pictures(&file);
+    assert!(pictures.len() > 200, "{} pictures", pictures.len());
+    media::assert_run_of(&tracks[0].sent_frames(), &pictures);
+    media::assert_in_sync(&file, 6);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -84,7 +64,7 @@ async fn a_target_that_dies_and_comes_back_does_not_disturb_the_other() {
         .target(dying.url(LIVE, "dying"))
         .start()
         .expect("started");
-    let (_, options) = camera_and_microphone(VideoCodec::H264);
+    let options = camera_and_microphone(VideoCodec::H264);
     let tracks = publisher.publish_all(options).await;
     steady.published("steady", DEADLINE).await;
     dying.published("dying", DEADLINE).await;
@@ -132,7 +112,7 @@ async fn a_video_stream_forwards_into_an_rtmp_output() {
     let (server, nginx) = (LiveKitServer::start().await, NginxRtmp::start().await);
     let mut guest = Guest::join(&server, "room", "bridge").await;
     let publisher = Publisher::join(&server.url(), &server.publisher_token("room", "alice")).await;
-    let (_, options) = camera_and_microphone(VideoCodec::Vp8);
+    let options = camera_and_microphone(VideoCodec::Vp8);
     let _tracks = publisher.publish_all(options).await;
     let video = VideoStream::new(&guest.video_track().await);
     let rtmp = RtmpOutput::builder(&nginx.url(LIVE, "bridge"))

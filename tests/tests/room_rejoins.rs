@@ -39,13 +39,11 @@ fn forget(proxy: &SignalProxy) {
 
 fn assert_whole(report: &RecordingReport, path: &Path, pictures: usize) {
     println!("{report:#?}");
-    let probe = media::probe(path);
-    probe.assert_monotonic();
-    media::decode_without_errors(path);
+    let probe = media::assert_plays(path);
     let packets = probe.packets_of(probe.video());
     assert!(packets.len() >= pictures, "{} pictures", packets.len());
     // A clip's beep is late where a keyframe request made the clip jump, which each joining does.
-    let offsets = media::flash_and_beep_offsets(path);
+    let offsets = media::flashes_and_beeps(path).offsets();
     let late = offsets.iter().filter(|offset| offset.abs() > 40_000);
     assert!(
         late.count() <= 2 && offsets.iter().all(|offset| offset.abs() < 100_000),

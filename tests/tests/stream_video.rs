@@ -84,6 +84,18 @@ async fn vp8_pictures_are_those_that_ffmpeg_decodes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn vp9_pictures_are_those_that_ffmpeg_decodes() {
+    require!(Peer::LiveKit, Peer::Ffmpeg, Peer::Libvpx);
+    pictures_agree(VideoCodec::Vp9).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn av1_pictures_are_those_that_ffmpeg_decodes() {
+    require!(Peer::LiveKit, Peer::Ffmpeg);
+    pictures_agree(VideoCodec::Av1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_reader_has_the_newest_pictures_and_disturbs_nobody() {
     require!(Peer::LiveKit, Peer::Ffmpeg);
     let server = LiveKitServer::start().await;

@@ -3,6 +3,8 @@
 
 use bytes::Bytes;
 
+use super::bits::BitReader;
+
 /// PCM samples a channel that one AAC-LC access unit decodes to.
 pub const SAMPLES_PER_FRAME: u32 = 1024;
 
@@ -98,7 +100,7 @@ impl AudioSpecificConfig {
     /// Reads a configuration; what follows the part of AAC-LC (backward compatible signalling of
     /// SBR) is ignored, since a decoder of AAC-LC plays the stream without it.
     pub fn parse(bytes: &[u8]) -> Result<Self, AacError> {
-        let mut bits = BitReader { bytes, position: 0 };
+        let mut bits = BitReader::new(bytes);
         let truncated = AacError::Truncated {
             actual: bytes.len(),
         };
@@ -202,23 +204,6 @@ impl BitWriter {
             .into_iter()
             .take(bytes as usize)
             .collect()
-    }
-}
-
-struct BitReader<'a> {
-    bytes: &'a [u8],
-    position: usize,
-}
-
-impl BitReader<'_> {
-    fn take(&mut self, count: usize) -> Option<u32> {
-        let mut value = 0;
-        for _ in 0..count {
-            let byte = self.bytes.get(self.position / 8)?;
-            value = (value << 1) | u32::from((byte >> (7 - self.position % 8)) & 1);
-            self.position += 1;
-        }
-        Some(value)
     }
 }
 

@@ -4,9 +4,14 @@
 //! of this crate but [`crate::frame`].
 
 pub mod aac;
+mod annexb;
+pub mod av1;
+mod bits;
 pub mod h264;
+pub mod h265;
 pub mod opus;
 pub mod vp8;
+pub mod vp9;
 
 use std::fmt;
 
@@ -26,8 +31,16 @@ pub enum Codec {
     /// H.264 / AVC (ITU-T H.264). Frames are access units in Annex B form with start codes of
     /// four bytes.
     H264,
+    /// H.265 / HEVC (ITU-T H.265). Frames are access units in Annex B form, as H.264's.
+    H265,
     /// VP8 (RFC 6386).
     Vp8,
+    /// VP9 (VP9 Bitstream & Decoding Process Specification). Frames are superframes (annex B):
+    /// all spatial layers of a picture.
+    Vp9,
+    /// AV1 (AV1 Bitstream & Decoding Process Specification). Frames are temporal units in low-overhead
+    /// form (section 5.2): each OBU with its size, without temporal delimiters.
+    Av1,
     /// Opus (RFC 6716). Frames are Opus packets.
     Opus,
     /// AAC-LC (ISO/IEC 14496-3). Frames are raw access units without ADTS.
@@ -37,7 +50,10 @@ pub enum Codec {
 /// The codecs of this crate, one line each: name, kind, MIME subtype, RTP clock rate in hertz.
 const TABLE: &[(Codec, &str, MediaKind, &str, u32)] = &[
     (Codec::H264, "H.264", MediaKind::Video, "H264", 90_000),
+    (Codec::H265, "H.265", MediaKind::Video, "H265", 90_000),
     (Codec::Vp8, "VP8", MediaKind::Video, "VP8", 90_000),
+    (Codec::Vp9, "VP9", MediaKind::Video, "VP9", 90_000),
+    (Codec::Av1, "AV1", MediaKind::Video, "AV1", 90_000),
     (Codec::Opus, "Opus", MediaKind::Audio, "opus", 48_000),
     (Codec::Aac, "AAC", MediaKind::Audio, "mpeg4-generic", 48_000),
 ];

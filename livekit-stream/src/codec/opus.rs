@@ -6,6 +6,9 @@ pub const SAMPLE_RATE: u32 = 48_000;
 /// The longest packet in samples: 120 ms (RFC 6716 section 3.2.5).
 pub const MAX_DURATION: u32 = 5760;
 
+/// The longest frame in bytes (RFC 6716 section 3.4, R2).
+const MAX_FRAME: usize = 1275;
+
 /// The duration of a packet in samples at 48 kHz, 120 (2.5 ms) to [`MAX_DURATION`]. `None` for a
 /// packet that is empty, has a wrong number of frames, or is longer than 120 ms.
 #[must_use]
@@ -34,6 +37,68 @@ fn frame_duration(toc: u8) -> u32 {
         12..=15 => 480 << (step & 1),
         // CELT: 2.5, 5, 10, 20 ms.
         _ => 120 << step,
+    }
+}
+
+/// Whether the lengths that a packet tells of its frames agree with its own (RFC 6716 section 3.4,
+/// R1 to R7 but for R5, which is [`duration`]'s). Decoders refuse one in which they do not.
+#[must_use]
+pub fn is_well_formed(packet: &[u8]) -> bool {
+    frames_fit(packet).unwrap_or(false)
+}
+
+fn frames_fit(packet: &[u8]) -> Option<bool> {
+    let (toc, frames) = packet.split_first()?;
+    match toc & 0b11 {
+        0 => Some(frames.len() <= MAX_FRAME),
+        1 => Some(frames.len() % 2 == 0 && frames.len() / 2 <= MAX_FRAME),
+        2 => {
+            let (first, frames) = frame_length(frames)?;
+            Some(frames.len().checked_sub(first)? <= MAX_FRAME)
+        }
+        _ => {
+            let (count, mut frames) = frames.split_first()?;
+            if count & 0b0100_0000 != 0 {
+                frames = without_padding(frames)?;
+            }
+            let number = usize::from(count & 0b0011_1111);
+            if count & 0b1000_0000 == 0 {
+                let each = frames.len().checked_div(number)?;
+                return Some(each * number == frames.len() && each <= MAX_FRAME);
+            }
+            let mut but_last = 0;
+            for _ in 1..number {
+                let (length, rest) = frame_length(frames)?;
+                but_last += length;
+                frames = rest;
+            }
+            Some(frames.len().checked_sub(but_last)? <= MAX_FRAME)
+        }
+    }
+}
+
+/// A frame's length in one byte or two, and what follows (section 3.2.1).
+fn frame_length(bytes: &[u8]) -> Option<(usize, &[u8])> {
+    let (first, rest) = bytes.split_first()?;
+    if *first < 252 {
+        return Some((usize::from(*first), rest));
+    }
+    let (second, rest) = rest.split_first()?;
+    Some((4 * usize::from(*second) + usize::from(*first), rest))
+}
+
+/// Takes the padding of a packet of code 3 off: its length, 254 more for each byte of 255, and as
+/// many bytes at the end (section 3.2.5).
+fn without_padding(mut bytes: &[u8]) -> Option<&[u8]> {
+    let mut padding = 0;
+    loop {
+        let (length, rest) = bytes.split_first()?;
+        bytes = rest;
+        if *length < 255 {
+            padding += usize::from(*length);
+            return bytes.get(..bytes.len().checked_sub(padding)?);
+        }
+        padding += 254;
     }
 }
 
@@ -125,6 +190,42 @@ mod tests {
         assert_eq!(duration(&[toc | 3, 0]), None);
         assert_eq!(duration(&[toc | 3]), None);
         assert_eq!(duration(&[]), None);
+    }
+
+    #[test]
+    fn lengths_of_frames_agree_with_the_packet_s() {
+        let long = |header: &[u8], frames: usize| [header, &vec![7; frames]].concat();
+        for (packet, wanted) in [
+            (vec![], false),
+            (vec![0xf8], true),
+            (long(&[0xf8], 1275), true),
+            (long(&[0xf8], 1276), false),
+            (long(&[0xf9], 2 * 1275), true),
+            (vec![0xf9, 1], false),
+            // Code 2: the first frame's length, in one byte or two.
+            (vec![0xfa], false),
+            (vec![0xfa, 0], true),
+            (vec![0xfa, 2, 1, 1, 5], true),
+            (vec![0xfa, 2, 1], false),
+            (vec![0xfa, 252], false),
+            (long(&[0xfa, 252, 1], 300), true),
+            (long(&[0xfa, 252, 1], 255), false),
+            // Code 3, frames of one length, with padding or without.
+            (vec![0xfb], false),
+            (vec![0xfb, 0], false),
+            (vec![0xfb, 3, 1, 2, 3], true),
+            (vec![0xfb, 3, 1, 2], false),
+            (vec![0xfb, 0x42, 1, 7, 7, 0], true),
+            (vec![0xfb, 0x42, 3, 7, 7], false),
+            (long(&[0xfb, 0x41, 255, 0], 254), true),
+            (vec![0xfb, 0x41, 255], false),
+            // Code 3, each but the last with its length.
+            (vec![0xfb, 0x83, 1, 2, 7, 7, 7, 7], true),
+            (vec![0xfb, 0x83, 1, 2, 7, 7], false),
+            (vec![0xfb, 0x83, 1], false),
+        ] {
+            assert_eq!(is_well_formed(&packet), wanted, "{packet:x?}");
+        }
     }
 
     #[test]

@@ -1,10 +1,14 @@
 //! Decoders: encoded frames in, pictures and sound out. One file per backend. Depends on
 //! [`crate::frame`] and [`crate::codec`].
 
+#[cfg(feature = "av1")]
+mod av1;
 mod libopus;
 mod openh264;
 mod opus;
 mod vpx;
+
+use bytes::{Bytes, BytesMut};
 
 use crate::codec::Codec;
 use crate::frame::{
@@ -16,10 +20,12 @@ use crate::frame::{
 #[non_exhaustive]
 pub enum DecodeError {
     /// No decoder for this codec is built in.
-    #[error("no decoder for {codec}")]
+    #[error("no decoder for {codec}{hint}")]
     UnsupportedCodec {
         /// The codec.
         codec: Codec,
+        /// Why, and what to do about it; may be empty.
+        hint: &'static str,
     },
     /// A library that is opened at run time is not installed.
     #[error("{library} is not installed: {hint}")]
@@ -100,8 +106,9 @@ pub trait AudioDecoder: Send {
 ///
 /// # Errors
 ///
-/// [`DecodeError::UnsupportedCodec`] for a codec that carries no pictures, and for VP8
-/// [`DecodeError::LibraryMissing`] when libvpx is not installed.
+/// [`DecodeError::UnsupportedCodec`] for a codec that carries no pictures, for H.265, and for AV1
+/// without the feature `av1`; [`DecodeError::LibraryMissing`] for VP8 and VP9 when libvpx is not
+/// installed.
 pub fn video_decoder(codec: Codec) -> Result<Box<dyn VideoDecoder>, DecodeError> {
     video_decoder_with(codec, &VideoOptions::default())
 }
@@ -117,8 +124,23 @@ pub fn video_decoder_with(
 ) -> Result<Box<dyn VideoDecoder>, DecodeError> {
     match codec {
         Codec::H264 => Ok(Box::new(openh264::OpenH264Decoder::new(options)?)),
-        Codec::Vp8 => Ok(Box::new(vpx::VpxDecoder::new(options)?)),
-        Codec::Opus | Codec::Aac => Err(DecodeError::UnsupportedCodec { codec }),
+        Codec::Vp8 | Codec::Vp9 => Ok(Box::new(vpx::VpxDecoder::new(codec, options)?)),
+        #[cfg(feature = "av1")]
+        Codec::Av1 => Ok(Box::new(av1::Av1Decoder::new(options)?)),
+        #[cfg(not(feature = "av1"))]
+        Codec::Av1 => Err(DecodeError::UnsupportedCodec {
+            codec,
+            hint: ": build livekit-stream with its feature `av1`, or take the frames as they are",
+        }),
+        Codec::H265 => Err(DecodeError::UnsupportedCodec {
+            codec,
+            hint: ": take its frames as they are (copied to MP4, or as encoded frames); a decoder \
+                   will come with the feature `ffmpeg`, which this version does not have",
+        }),
+        Codec::Opus | Codec::Aac => Err(DecodeError::UnsupportedCodec {
+            codec,
+            hint: ": it does not carry pictures",
+        }),
     }
 }
 
@@ -137,13 +159,37 @@ pub fn audio_decoder(
 ) -> Result<Box<dyn AudioDecoder>, DecodeError> {
     match codec {
         Codec::Opus => Ok(Box::new(opus::OpusDecoder::new(sample_rate, num_channels)?)),
-        Codec::Aac | Codec::H264 | Codec::Vp8 => Err(DecodeError::UnsupportedCodec { codec }),
+        Codec::Aac => Err(DecodeError::UnsupportedCodec { codec, hint: "" }),
+        Codec::H264 | Codec::H265 | Codec::Vp8 | Codec::Vp9 | Codec::Av1 => {
+            Err(DecodeError::UnsupportedCodec {
+                codec,
+                hint: ": it does not carry sound",
+            })
+        }
     }
 }
 
 /// Largest picture that is decoded, in pixels: 8192x8192. A few bytes of a hostile keyframe
 /// header could otherwise claim gigabytes.
 const MAX_PIXELS: u64 = 1 << 26;
+
+/// The memory of a decoder's last picture, for the next one if nobody holds the last any more: fresh
+/// memory of that size costs the system a page fault every 4 KiB.
+#[derive(Default)]
+struct LastPicture(Bytes);
+
+impl LastPicture {
+    fn memory(&mut self, capacity: usize) -> BytesMut {
+        match std::mem::take(&mut self.0).try_into_mut() {
+            Ok(mut memory) => {
+                memory.clear();
+                memory.reserve(capacity);
+                memory
+            }
+            Err(_) => BytesMut::with_capacity(capacity),
+        }
+    }
+}
 
 /// Copies I420 planes out of a decoder's memory: `(bytes, stride)` each.
 fn copy_i420(
@@ -152,6 +198,7 @@ fn copy_i420(
     color: ColorSpace,
     source: [(&[u8], usize); 3],
     normalize_stride: bool,
+    last: &mut LastPicture,
 ) -> Result<VideoFrame, DecodeError> {
     let corrupt = |reason: String| DecodeError::Corrupt { codec, reason };
     let mut planes = VideoFormat::I420
@@ -166,7 +213,7 @@ fn copy_i420(
     };
     let planes_and_source = planes.iter().zip(&source);
     let capacity = planes_and_source.map(|(p, (_, stride))| row_length(p, *stride) * p.rows);
-    let mut data = Vec::with_capacity(capacity.sum());
+    let mut data = last.memory(capacity.sum());
     for (plane, (bytes, stride)) in planes.iter_mut().zip(source) {
         plane.offset = data.len();
         if stride < plane.row_bytes || bytes.len() < stride * (plane.rows - 1) + plane.row_bytes {
@@ -181,7 +228,37 @@ fn copy_i420(
             data.extend_from_slice(&bytes[..stride * (plane.rows - 1) + plane.row_bytes]);
         }
     }
-    VideoFrame::with_planes(VideoFormat::I420, size.width, size.height, data, planes)
-        .map(|frame| frame.with_color(color))
-        .map_err(|e| corrupt(e.to_string()))
+    let frame = VideoFrame::with_planes(VideoFormat::I420, size.width, size.height, data, planes)
+        .map_err(|e| corrupt(e.to_string()))?;
+    last.0 = frame.data().clone();
+    Ok(frame.with_color(color))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_memory_of_a_picture_is_used_again_once_nobody_holds_it() {
+        let mut last = LastPicture::default();
+        let mut copy = |value: u8| {
+            let (y, chroma) = (vec![value; 64 * 36], vec![value; 32 * 18]);
+            let planes = [(&*y, 64), (&*chroma, 32), (&*chroma, 32)];
+            let size = VideoSize {
+                width: 64,
+                height: 36,
+            };
+            let color = ColorSpace::default();
+            copy_i420(Codec::Vp8, size, color, planes, true, &mut last).expect("a picture")
+        };
+        let first = copy(1);
+        let at = first.data().as_ptr();
+        drop(first);
+        let second = copy(2);
+        assert_eq!(second.data().as_ptr(), at);
+        let third = copy(3);
+        assert_ne!(third.data().as_ptr(), at);
+        assert!(second.data().iter().all(|&byte| byte == 2));
+        assert!(third.data().iter().all(|&byte| byte == 3));
+    }
 }

@@ -6,7 +6,7 @@ use ::openh264::formats::YUVSource;
 use h264_reader::nal::sps::SeqParameterSet;
 use h264_reader::rbsp::{BitReader, decode_nal};
 
-use super::{DecodeError, VideoDecoder, VideoOptions, copy_i420};
+use super::{DecodeError, LastPicture, VideoDecoder, VideoOptions, copy_i420};
 use crate::codec::Codec;
 use crate::codec::h264::{NalUnitType, annexb_nal_units};
 use crate::frame::{ColorMatrix, ColorRange, ColorSpace, EncodedFrame, VideoFrame, VideoSize};
@@ -21,6 +21,7 @@ pub(crate) struct OpenH264Decoder {
     sps: Vec<u8>,
     /// No frame can be decoded before the next keyframe.
     waiting: bool,
+    last: LastPicture,
 }
 
 impl OpenH264Decoder {
@@ -36,6 +37,7 @@ impl OpenH264Decoder {
             color: ColorSpace::default(),
             sps: Vec::new(),
             waiting: true,
+            last: LastPicture::default(),
         })
     }
 
@@ -80,6 +82,7 @@ impl VideoDecoder for OpenH264Decoder {
                 (picture.v(), strides.2),
             ],
             self.options.normalize_stride,
+            &mut self.last,
         )
         .map(Some)
     }

@@ -132,7 +132,7 @@ pub fn video_encoder(
 ) -> Result<Box<dyn VideoEncoder>, EncodeError> {
     match codec {
         Codec::H264 => Ok(Box::new(openh264::OpenH264Encoder::new(options)?)),
-        Codec::Vp8 => Err(EncodeError::UnsupportedCodec {
+        Codec::H265 | Codec::Vp8 | Codec::Vp9 | Codec::Av1 => Err(EncodeError::UnsupportedCodec {
             codec,
             hint: ": pictures are encoded as H.264",
         }),
@@ -221,10 +221,12 @@ pub fn audio_encoder(
             codec,
             hint: ": build livekit-stream with its feature `aac`",
         }),
-        Codec::H264 | Codec::Vp8 => Err(EncodeError::UnsupportedCodec {
-            codec,
-            hint: ": it does not carry sound",
-        }),
+        Codec::H264 | Codec::H265 | Codec::Vp8 | Codec::Vp9 | Codec::Av1 => {
+            Err(EncodeError::UnsupportedCodec {
+                codec,
+                hint: ": it does not carry sound",
+            })
+        }
     }
 }
 

@@ -135,6 +135,12 @@ impl TrackHub {
         }
     }
 
+    /// Writes no more frames to `ring`.
+    pub(crate) fn detach(&self, ring: &Arc<Ring<EncodedFrame>>) {
+        let mut state = self.lock();
+        state.rings.retain(|one| !one.ptr_eq(&Arc::downgrade(ring)));
+    }
+
     /// Gives `frame` to every reader. Never waits.
     pub(crate) fn deliver(&self, frame: &EncodedFrame) {
         let mut state = self.lock();

@@ -31,13 +31,7 @@ impl Start for crate::frame::AudioFrame {
     }
 }
 
-impl<E> Start for Result<crate::frame::VideoFrameEvent, E> {
-    fn is_start(&self) -> bool {
-        true
-    }
-}
-
-impl<E> Start for Result<crate::frame::AudioFrame, E> {
+impl<T, E> Start for Result<T, E> {
     fn is_start(&self) -> bool {
         true
     }

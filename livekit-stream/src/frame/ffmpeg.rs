@@ -3,12 +3,19 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-/// Runs `ffmpeg` with `args` (split at blanks) between `-loglevel error` and the end, `input` on
-/// its standard input; gives its standard output. `None`, after saying so, when it is not
-/// installed, which is a failure when the environment says `PEERS=required`.
-pub(crate) fn ffmpeg(args: &str, input: &[u8]) -> Option<Vec<u8>> {
-    let child = Command::new("ffmpeg")
-        .args(["-loglevel", "error", "-nostdin"])
+/// What a program of FFmpeg did.
+pub(crate) struct Ended {
+    pub(crate) success: bool,
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) complaints: String,
+}
+
+/// Runs a program of FFmpeg with `args` (split at blanks), `input` on its standard input. `None`,
+/// after saying so, when it is not installed, which is a failure when the environment says
+/// `PEERS=required`.
+pub(crate) fn run(program: &str, args: &str, input: &[u8]) -> Option<Ended> {
+    let child = Command::new(program)
+        .args(["-v", "error"])
         .args(args.split_whitespace())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -17,7 +24,7 @@ pub(crate) fn ffmpeg(args: &str, input: &[u8]) -> Option<Vec<u8>> {
     let mut child = match child {
         Ok(child) => child,
         Err(e) if std::env::var("PEERS").is_ok_and(|v| v == "required") => {
-            panic!("PEERS=required, but ffmpeg does not start: {e}")
+            panic!("PEERS=required, but {program} does not start: {e}")
         }
         Err(_) => {
             println!("skipped: ffmpeg is not installed");
@@ -30,12 +37,24 @@ pub(crate) fn ffmpeg(args: &str, input: &[u8]) -> Option<Vec<u8>> {
             // A program that has enough may close its input early.
             let _ = stdin.write_all(input);
         });
-        child.wait_with_output().expect("ffmpeg ends")
+        child.wait_with_output().expect("it ends")
     });
-    let complaints = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "ffmpeg {args}: {complaints}");
-    assert!(complaints.trim().is_empty(), "ffmpeg {args}: {complaints}");
-    Some(output.stdout)
+    Some(Ended {
+        success: output.status.success(),
+        stdout: output.stdout,
+        complaints: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+    })
+}
+
+/// What `ffmpeg` makes of `input`; `None` as [`run`]. Any complaint fails.
+pub(crate) fn ffmpeg(args: &str, input: &[u8]) -> Option<Vec<u8>> {
+    let ended = run("ffmpeg", &format!("-nostdin {args}"), input)?;
+    let complaints = &ended.complaints;
+    assert!(
+        ended.success && complaints.is_empty(),
+        "ffmpeg {args}: {complaints}"
+    );
+    Some(ended.stdout)
 }
 
 /// Peak signal-to-noise ratio in decibels of 8-bit samples; infinite when they are equal.

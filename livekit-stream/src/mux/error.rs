@@ -45,6 +45,14 @@ pub enum MuxError {
     /// H.264 parameter sets that cannot be read or written.
     #[error("H.264 parameter sets: {0}")]
     ParameterSets(#[from] h264::Error),
+    /// A keyframe of H.265, VP9 or AV1 that does not tell what the container has to know.
+    #[error("{codec} track: {reason}")]
+    Configuration {
+        /// The codec.
+        codec: Codec,
+        /// What is missing.
+        reason: &'static str,
+    },
     /// An AudioSpecificConfig that cannot be read or written.
     #[error("AAC configuration: {0}")]
     Aac(#[from] AacError),

@@ -12,4 +12,4 @@ pub(crate) mod testing;
 mod track;
 
 pub use error::MuxError;
-pub use track::{AudioTrack, Track, VideoTrack};
+pub use track::{AudioTrack, Track, VideoConfiguration, VideoTrack};

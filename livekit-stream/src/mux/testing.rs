@@ -1,55 +1,15 @@
 //! FFmpeg as the source of real frames and as the judge of files, for tests only.
 
-use std::io::Write;
-use std::process::{Command, Stdio};
-
 use bytes::Bytes;
 
-use crate::codec::Codec;
 use crate::codec::h264::{self, NalUnitType};
+use crate::codec::{Codec, av1, h265, vp9};
+use crate::frame::ffmpeg::{ffmpeg, run};
 use crate::frame::{EncodedFrame, VideoRotation, VideoSize};
-
-/// Runs a program of FFmpeg with `input` on its standard input. `None`, after saying so, when it
-/// is not installed, which is a failure when the environment says `PEERS=required`.
-fn run(program: &str, args: &str, input: &[u8]) -> Option<(bool, Vec<u8>, String)> {
-    let child = Command::new(program)
-        .args(["-v", "error"])
-        .args(args.split_whitespace())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn();
-    let mut child = match child {
-        Ok(child) => child,
-        Err(e) if std::env::var("PEERS").is_ok_and(|v| v == "required") => {
-            panic!("PEERS=required, but {program} does not start: {e}")
-        }
-        Err(_) => {
-            println!("skipped: ffmpeg is not installed");
-            return None;
-        }
-    };
-    let mut stdin = child.stdin.take().expect("piped");
-    let output = std::thread::scope(|scope| {
-        scope.spawn(move || {
-            // A program that has enough may close its input early.
-            let _ = stdin.write_all(input);
-        });
-        child.wait_with_output().expect("it ends")
-    });
-    let complaints = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    Some((output.status.success(), output.stdout, complaints))
-}
 
 /// Whether there is an FFmpeg; says so if not.
 pub(crate) fn is_installed() -> bool {
     run("ffmpeg", "-version", &[]).is_some()
-}
-
-fn make(args: &str) -> Option<Vec<u8>> {
-    let (ok, output, complaints) = run("ffmpeg", args, &[])?;
-    assert!(ok, "ffmpeg {args}: {complaints}");
-    Some(output)
 }
 
 pub(crate) fn frame(codec: Codec, data: &[u8], keyframe: bool, timestamp_us: i64) -> EncodedFrame {
@@ -64,19 +24,37 @@ pub(crate) fn frame(codec: Codec, data: &[u8], keyframe: bool, timestamp_us: i64
     }
 }
 
-/// Frames from an encoder, and for H.264 the stream they were cut from.
+/// Frames from an encoder, and for pictures the stream they were cut from: Annex B, or IVF.
 pub(crate) struct Clip {
     pub(crate) frames: Vec<EncodedFrame>,
     pub(crate) annex_b: Vec<u8>,
 }
 
+/// Encoders that hold nothing back, 30 frames a second, a keyframe every 30.
+const VIDEO_ENCODERS: [(Codec, &str); 3] = [
+    (
+        Codec::H265,
+        "-c:v libx265 -preset ultrafast -x265-params \
+         keyint=30:min-keyint=30:scenecut=0:bframes=0:repeat-headers=1:aud=1:log-level=none -f hevc -",
+    ),
+    (
+        Codec::Vp9,
+        "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -b:v 500k -g 30 -f ivf -",
+    ),
+    (
+        Codec::Av1,
+        "-c:v libaom-av1 -usage realtime -cpu-used 8 -b:v 500k -g 30 -f ivf -",
+    ),
+];
+
 impl Clip {
     /// 30 frames a second, a keyframe every 30.
     pub(crate) fn h264(size: &str, count: usize) -> Option<Self> {
-        let annex_b = make(&format!(
+        let args = format!(
             "-f lavfi -i testsrc2=size={size}:rate=30 -frames:v {count} -c:v libx264 -bf 0 -g 30 \
-             -keyint_min 30 -sc_threshold 0 -preset veryfast -pix_fmt yuv420p -aud 1 -f h264 -"
-        ))?;
+            -keyint_min 30 -sc_threshold 0 -preset veryfast -pix_fmt yuv420p -aud 1 -f h264 -"
+        );
+        let annex_b = ffmpeg(&args, &[])?;
         let mut units: Vec<Vec<u8>> = Vec::new();
         for nal_unit in h264::annexb_nal_units(&annex_b) {
             if NalUnitType::of(nal_unit) == Some(NalUnitType::AccessUnitDelimiter) {
@@ -100,11 +78,39 @@ impl Clip {
         Some(Self { frames, annex_b })
     }
 
+    /// H.265, VP9 or AV1; `format` is one of FFmpeg's pixel formats.
+    pub(crate) fn video(codec: Codec, size: &str, format: &str, count: usize) -> Option<Self> {
+        let (_, options) = VIDEO_ENCODERS.iter().find(|row| row.0 == codec)?;
+        let args = format!(
+            "-f lavfi -i testsrc2=size={size}:rate=30 -frames:v {count} -pix_fmt {format} {options}"
+        );
+        let stream = ffmpeg(&args, &[])?;
+        let units = match codec {
+            Codec::H265 => hevc_access_units(&stream),
+            _ => ivf_frames(&stream),
+        };
+        let keyframe = |unit: &[u8]| match codec {
+            Codec::H265 => h265::is_keyframe(unit),
+            Codec::Vp9 => vp9::is_keyframe(unit),
+            _ => av1::is_keyframe(unit),
+        };
+        let frames: Vec<_> = (0..)
+            .zip(units)
+            .map(|(index, unit)| frame(codec, &unit, keyframe(&unit), index * 1_000_000 / 30))
+            .collect();
+        assert_eq!(frames.len(), count);
+        Some(Self {
+            frames,
+            annex_b: stream,
+        })
+    }
+
     /// Stereo at 48 kHz, frames of 20 ms.
     pub(crate) fn opus(seconds: u32) -> Option<Self> {
-        let ogg = make(&format!(
+        let args = format!(
             "-f lavfi -i sine=440:sample_rate=48000:duration={seconds} -ac 2 -c:a libopus -f ogg -"
-        ))?;
+        );
+        let ogg = ffmpeg(&args, &[])?;
         let frames = ogg_packets(&ogg)
             .into_iter()
             .skip(2)
@@ -119,9 +125,10 @@ impl Clip {
 
     /// Stereo at 48 kHz.
     pub(crate) fn aac(seconds: u32) -> Option<Self> {
-        let adts = make(&format!(
+        let args = format!(
             "-f lavfi -i sine=440:sample_rate=48000:duration={seconds} -ac 2 -c:a aac -f adts -"
-        ))?;
+        );
+        let adts = ffmpeg(&args, &[])?;
         let mut frames = Vec::new();
         let mut rest = &adts[..];
         while rest.len() > 7 {
@@ -137,6 +144,39 @@ impl Clip {
             annex_b: Vec::new(),
         })
     }
+}
+
+/// The frames of an IVF file: a header of 32 bytes, then frames with a header of 12.
+fn ivf_frames(file: &[u8]) -> Vec<Vec<u8>> {
+    let mut rest = &file[32..];
+    let mut frames = Vec::new();
+    while let Some((header, data)) = rest.split_first_chunk::<12>() {
+        let length = u32::from_le_bytes([header[0], header[1], header[2], header[3]]) as usize;
+        frames.push(data[..length].to_vec());
+        rest = &data[length..];
+    }
+    frames
+}
+
+/// A stream with delimiters, cut at them.
+fn hevc_access_units(annex_b: &[u8]) -> Vec<Vec<u8>> {
+    let mut units: Vec<Vec<u8>> = Vec::new();
+    for nal_unit in h265::annexb_nal_units(annex_b) {
+        if h265::NalUnitType::of(nal_unit) == Some(h265::NalUnitType::AccessUnitDelimiter) {
+            units.push(Vec::new());
+        }
+        let unit = units.last_mut().expect("it starts with a delimiter");
+        unit.extend_from_slice(&h265::START_CODE);
+        unit.extend_from_slice(nal_unit);
+    }
+    units
+}
+
+/// The MD5 of all decoded pictures of the first video stream.
+pub(crate) fn pictures_md5(file: &[u8]) -> String {
+    let args = "-xerror -i pipe:0 -map 0:v:0 -fps_mode passthrough -f md5 -";
+    let md5 = ffmpeg(args, file).expect("ffmpeg was there before");
+    String::from_utf8(md5).expect("text")
 }
 
 /// The packets of one logical stream (RFC 3533 section 6).
@@ -184,8 +224,8 @@ pub(crate) struct Packet {
 
 pub(crate) fn probe(entries: &str, file: &[u8]) -> String {
     let args = format!("-show_entries {entries} -of csv=p=0 -i pipe:0");
-    let (_, output, _) = run("ffprobe", &args, file).expect("ffmpeg was there before");
-    String::from_utf8(output).expect("text")
+    let ended = run("ffprobe", &args, file).expect("ffmpeg was there before");
+    String::from_utf8(ended.stdout).expect("text")
 }
 
 pub(crate) fn packets(file: &[u8]) -> Vec<Packet> {
@@ -206,17 +246,15 @@ pub(crate) fn packets(file: &[u8]) -> Vec<Packet> {
 
 /// Decodes everything; any complaint fails.
 pub(crate) fn assert_decodes(file: &[u8]) {
-    let (ok, _, complaints) =
-        run("ffmpeg", "-xerror -i pipe:0 -f null -", file).expect("ffmpeg was there before");
-    assert!(ok && complaints.is_empty(), "{complaints}");
+    ffmpeg("-xerror -i pipe:0 -f null -", file).expect("ffmpeg was there before");
 }
 
 /// The first video track in Annex B form.
 pub(crate) fn extract_h264(file: &[u8]) -> Vec<u8> {
     let args = "-i pipe:0 -map 0:v:0 -c copy -bsf:v h264_mp4toannexb -f h264 -";
-    let (ok, output, complaints) = run("ffmpeg", args, file).expect("ffmpeg was there before");
-    assert!(ok, "{complaints}");
-    output
+    let ended = run("ffmpeg", args, file).expect("ffmpeg was there before");
+    assert!(ended.success, "{}", ended.complaints);
+    ended.stdout
 }
 
 pub(crate) fn nal_units(annex_b: &[u8]) -> Vec<&[u8]> {
@@ -233,4 +271,20 @@ pub(crate) fn pictures_only(annex_b: &[u8]) -> Vec<&[u8]> {
             )
         })
         .collect()
+}
+
+/// A stream in MP4 by FFmpeg itself.
+pub(crate) fn remux(stream: &[u8], options: &str) -> Option<Vec<u8>> {
+    let args = format!("-i pipe:0 -c copy {options} -movflags empty_moov -f mp4 -");
+    let ended = run("ffmpeg", &args, stream)?;
+    assert!(ended.success, "{}", ended.complaints);
+    Some(ended.stdout)
+}
+
+/// The first track's sample entry.
+pub(crate) fn sample_entry(mut file: &[u8]) -> mp4_atom::Codec {
+    use mp4_atom::{Decode, Ftyp, Moov};
+    Ftyp::decode(&mut file).expect("ftyp");
+    let moov = Moov::decode(&mut file).expect("moov");
+    moov.trak[0].mdia.minf.stbl.stsd.codecs[0].clone()
 }

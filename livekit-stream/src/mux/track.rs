@@ -1,10 +1,10 @@
 use bytes::Bytes;
 
 use super::MuxError;
-use crate::codec::Codec;
 use crate::codec::aac::AudioSpecificConfig;
-use crate::codec::h264::{DecoderConfiguration, ParameterSets, Sps};
+use crate::codec::h264::{DecoderConfiguration, Sps};
 use crate::codec::opus::{self, OpusHead};
+use crate::codec::{Codec, av1, h264, h265, vp9};
 use crate::frame::{EncodedFrame, VideoRotation, VideoSize};
 
 /// What a muxer must know of a video track before its first frame.
@@ -16,8 +16,26 @@ pub struct VideoTrack {
     pub size: VideoSize,
     /// How the pictures are to be turned.
     pub rotation: VideoRotation,
-    /// The parameter sets that decoding starts with; empty for a codec that has none.
-    pub parameter_sets: ParameterSets,
+    /// What decoding starts with.
+    pub configuration: VideoConfiguration,
+}
+
+/// What a container says of a video track besides its size. It is that of the track's beginning:
+/// MP4 cannot replace it without a new initialization segment. Later parameter sets of H.264 and
+/// H.265, and later sizes of VP9 and AV1, are in the frames themselves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum VideoConfiguration {
+    /// H.264's parameter sets.
+    H264(h264::ParameterSets),
+    /// H.265's parameter sets.
+    H265(h265::ParameterSets),
+    /// VP9's profile, level and colour.
+    Vp9(vp9::Configuration),
+    /// AV1's sequence header.
+    Av1(av1::Configuration),
+    /// Of another codec, containers say nothing.
+    None,
 }
 
 impl VideoTrack {
@@ -25,39 +43,80 @@ impl VideoTrack {
     ///
     /// # Errors
     ///
-    /// When an H.264 frame does not carry readable parameter sets.
+    /// When the frame does not carry readable parameter sets (H.264, H.265) or headers (VP9, AV1).
     pub fn from_keyframe(frame: &EncodedFrame) -> Result<Self, MuxError> {
-        let mut track = Self {
+        let unreadable = |reason| MuxError::Configuration {
             codec: frame.codec,
-            size: frame.size,
-            rotation: frame.rotation,
-            parameter_sets: ParameterSets::default(),
+            reason,
         };
-        if frame.codec == Codec::H264 {
-            track.parameter_sets = ParameterSets::from_access_unit(&frame.data);
-            // The parameter sets decide, not what somebody wrote next to them.
-            track.size = track.sps()?.size;
-        }
-        Ok(track)
+        // The bitstream decides on the size, not what somebody wrote next to it.
+        let (configuration, size) = match frame.codec {
+            Codec::H264 => {
+                let sets = h264::ParameterSets::from_access_unit(&frame.data);
+                let size = described(&sets)?.1.size;
+                (VideoConfiguration::H264(sets), size)
+            }
+            Codec::H265 => {
+                let sets = h265::ParameterSets::from_access_unit(&frame.data);
+                let size = sets.sps.first().and_then(|sps| h265::sps_size(sps));
+                let size = size
+                    .filter(|_| sets.is_complete())
+                    .ok_or_else(|| unreadable("a keyframe without readable parameter sets"))?;
+                (VideoConfiguration::H265(sets), size)
+            }
+            Codec::Vp9 => {
+                let configuration = vp9::Configuration::from_keyframe(&frame.data)
+                    .ok_or_else(|| unreadable("no keyframe"))?;
+                (VideoConfiguration::Vp9(configuration), configuration.size)
+            }
+            Codec::Av1 => {
+                let configuration = av1::Configuration::from_keyframe(&frame.data)
+                    .ok_or_else(|| unreadable("no keyframe with a sequence header"))?;
+                let size = configuration.size;
+                (VideoConfiguration::Av1(configuration), size)
+            }
+            _ => (VideoConfiguration::None, frame.size),
+        };
+        Ok(Self {
+            codec: frame.codec,
+            size,
+            rotation: frame.rotation,
+            configuration,
+        })
     }
 
+    /// H.264's configuration record.
     pub(super) fn configuration(&self) -> Result<DecoderConfiguration, MuxError> {
-        if !self.parameter_sets.is_complete() {
-            return Err(MuxError::MissingParameterSets {
-                sps: self.parameter_sets.sps.len(),
-                pps: self.parameter_sets.pps.len(),
-            });
-        }
-        Ok(DecoderConfiguration::new(self.parameter_sets.clone())?)
+        self.avc().map(|(configuration, _)| configuration)
     }
 
+    /// H.264's first sequence parameter set.
     pub(super) fn sps(&self) -> Result<Sps, MuxError> {
-        self.configuration()?;
-        let sps = &self.parameter_sets.sps;
-        sps.first()
-            .and_then(|sps| Sps::parse(sps))
-            .ok_or(crate::codec::h264::Error::NoSps(sps.len()).into())
+        self.avc().map(|(_, sps)| sps)
     }
+
+    fn avc(&self) -> Result<(DecoderConfiguration, Sps), MuxError> {
+        match &self.configuration {
+            VideoConfiguration::H264(sets) => described(sets),
+            _ => Err(MuxError::Configuration {
+                codec: self.codec,
+                reason: "H.264's configuration was asked for",
+            }),
+        }
+    }
+}
+
+fn described(sets: &h264::ParameterSets) -> Result<(DecoderConfiguration, Sps), MuxError> {
+    if !sets.is_complete() {
+        return Err(MuxError::MissingParameterSets {
+            sps: sets.sps.len(),
+            pps: sets.pps.len(),
+        });
+    }
+    let configuration = DecoderConfiguration::new(sets.clone())?;
+    let sps = sets.sps.first().and_then(|sps| Sps::parse(sps));
+    let sps = sps.ok_or(h264::Error::NoSps(sets.sps.len()))?;
+    Ok((configuration, sps))
 }
 
 /// What a muxer must know of an audio track before its first frame.

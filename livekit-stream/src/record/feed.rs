@@ -12,32 +12,31 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
 use super::RecordError;
+use super::builder::Selection;
 use super::report::{self, Treatment};
-use super::selection::{AudioMode, MediaSource, Plan, VideoMode, audio_plan, video_plan};
+use super::selection::{AudioMode, Plan, VideoMode, audio_plan, video_plan};
 use super::transcode::{AudioTranscoder, VideoTranscoder};
 use crate::codec::{Codec, MediaKind};
-use crate::encode::{AudioOptions, VideoOptions};
+use crate::encode::AudioOptions;
 use crate::fanout::{Ring, TrackStats};
 use crate::frame::EncodedFrame;
 use crate::room::{Presence, RemoteParticipant, RemoteTrack, TrackSource};
-use crate::stream::{Current, EncodedStream};
+use crate::stream::{Choice, Current, EncodedStream};
 
 /// Items that wait for the output: some seconds of pictures and sound.
 const CAPACITY: usize = 256;
 
 /// How long a picture waits for those that are to be transcoded with it.
-const BATCH_WAIT: Duration = Duration::from_millis(200);
+const BATCH_WAIT: Duration = Duration::from_millis(300);
 
-/// Which tracks, and what the output takes besides H.264 and AAC.
+/// Which tracks, and what the output takes.
 #[derive(Debug, Clone)]
 pub(super) struct Wanted {
-    pub(super) source: MediaSource,
-    pub(super) video: VideoMode,
-    pub(super) audio: AudioMode,
-    pub(super) takes_opus: bool,
+    pub(super) selection: Selection,
+    /// The codecs that the output takes as they come.
+    pub(super) takes: &'static [Codec],
     /// How the output is named in errors.
     pub(super) output: String,
-    pub(super) encoder: VideoOptions,
     /// Pictures that are transcoded one after the other, 1 for the least delay. A codec that has
     /// slept finds its data in no cache: at 30 pictures a second, four at a time cost a tenth less.
     pub(super) batch: usize,
@@ -55,7 +54,8 @@ pub(super) enum Item {
 #[derive(Debug)]
 pub(super) struct Track {
     pub(super) presence: Presence,
-    pub(super) source: TrackSource,
+    kind: MediaKind,
+    choice: Choice,
     codec: Mutex<Option<Codec>>,
     transcoded: AtomicBool,
     /// Frames lost as the encoder or the output was behind.
@@ -66,14 +66,20 @@ pub(super) struct Track {
     seen: Mutex<Vec<RemoteTrack>>,
     /// The MIME type of a track that cannot be read.
     unreadable: Arc<Mutex<Option<String>>>,
-    source_keyframe: Arc<Current>,
+    current: Arc<Current>,
 }
 
 impl Track {
-    fn new(presence: &Presence, source: TrackSource, stream: &EncodedStream) -> Arc<Self> {
+    fn new(
+        presence: &Presence,
+        kind: MediaKind,
+        choice: Choice,
+        stream: &EncodedStream,
+    ) -> Arc<Self> {
         Arc::new(Self {
             presence: presence.clone(),
-            source,
+            kind,
+            choice,
             codec: Mutex::default(),
             transcoded: AtomicBool::new(false),
             dropped: AtomicU64::new(0),
@@ -81,8 +87,13 @@ impl Track {
             force_keyframe: AtomicBool::new(false),
             seen: Mutex::default(),
             unreadable: stream.unreadable(),
-            source_keyframe: stream.current(),
+            current: stream.current(),
         })
+    }
+
+    /// What is read, or what is wanted most while nothing is.
+    pub(super) fn source(&self) -> TrackSource {
+        self.current.source().unwrap_or(self.choice.first())
     }
 
     /// The publisher's codec, once a frame came.
@@ -107,7 +118,7 @@ impl Track {
         if self.treatment() == Treatment::Transcoded {
             self.force_keyframe.store(true, Ordering::Relaxed);
         } else {
-            self.source_keyframe.request_keyframe();
+            self.current.request_keyframe();
         }
     }
 
@@ -140,7 +151,7 @@ impl Track {
     }
 
     fn track(&self) -> Option<RemoteTrack> {
-        self.presence.current()?.track(self.source)
+        self.choice.track(&self.presence.current()?, self.kind)
     }
 
     fn saw(&self, codec: Codec, transcoded: bool) {
@@ -165,11 +176,12 @@ impl Feed {
         let (sender, items) = mpsc::channel(CAPACITY);
         let mut tasks = Vec::new();
         let (mut video, mut audio) = (None, None);
-        let (mut sources, mut rings) = (Vec::new(), Vec::new());
-        if wanted.video != VideoMode::None {
-            let source = wanted.source.video();
-            let stream = EncodedStream::from_presence(presence.clone(), source);
-            let track = video.insert(Track::new(presence, source, &stream));
+        let mut rings = Vec::new();
+        if wanted.selection.video != VideoMode::None {
+            let kind = MediaKind::Video;
+            let choice = wanted.selection.source.video();
+            let stream = EncodedStream::chosen(presence.clone(), choice.clone(), kind);
+            let track = video.insert(Track::new(presence, kind, choice, &stream));
             rings.push(stream.ring());
             let worker = VideoWorker {
                 track: Arc::clone(track),
@@ -178,12 +190,12 @@ impl Feed {
                 transcoder: None,
             };
             tasks.push(tokio::spawn(worker.run(stream)));
-            sources.push(source);
         }
-        if wanted.audio != AudioMode::None {
-            let source = wanted.source.audio(presence);
-            let stream = EncodedStream::from_presence(presence.clone(), source);
-            let track = audio.insert(Track::new(presence, source, &stream));
+        if wanted.selection.audio != AudioMode::None {
+            let kind = MediaKind::Audio;
+            let choice = wanted.selection.source.audio();
+            let stream = EncodedStream::chosen(presence.clone(), choice.clone(), kind);
+            let track = audio.insert(Track::new(presence, kind, choice, &stream));
             rings.push(stream.ring());
             let worker = AudioWorker {
                 track: Arc::clone(track),
@@ -192,9 +204,9 @@ impl Feed {
                 transcoder: None,
             };
             tasks.push(tokio::spawn(worker.run(stream)));
-            sources.push(source);
         }
-        tasks.push(tokio::spawn(subscribe(presence.clone(), sources)));
+        let tracks = [&video, &audio].into_iter().flatten().map(Arc::clone);
+        tasks.push(tokio::spawn(subscribe(presence.clone(), tracks.collect())));
         Self {
             items,
             tasks,
@@ -234,10 +246,17 @@ impl Feed {
         let Some(participant) = track.presence.current() else {
             return false;
         };
-        participant
-            .track_publications()
-            .iter()
-            .any(|publication| publication.source() == track.source && !publication.is_muted())
+        let publications = track.choice.publications(&participant, track.kind);
+        publications.iter().any(|one| !one.is_muted())
+    }
+
+    /// Sound was written: it stays with its source.
+    pub(super) fn settle_sound(&self) {
+        if let Some(track) = &self.audio
+            && let Some(source) = track.current.source()
+        {
+            track.choice.settle(source);
+        }
     }
 }
 
@@ -249,24 +268,24 @@ impl Drop for Feed {
     }
 }
 
-/// Subscribes to every publication of these sources that nobody has subscribed to.
-async fn subscribe(presence: Presence, sources: Vec<TrackSource>) {
+/// Subscribes to every publication of these tracks that nobody has subscribed to.
+async fn subscribe(presence: Presence, tracks: Vec<Arc<Track>>) {
     let mut last = None;
     while let Some(participant) = presence.next(last.as_ref()).await {
-        subscribe_to(&participant, &sources).await;
+        subscribe_to(&participant, &tracks).await;
         last = Some(participant);
     }
 }
 
-async fn subscribe_to(participant: &RemoteParticipant, sources: &[TrackSource]) {
+async fn subscribe_to(participant: &RemoteParticipant, tracks: &[Arc<Track>]) {
     let mut changed = participant.watch();
     loop {
         changed.mark_unchanged();
-        for publication in participant.track_publications() {
-            if sources.contains(&publication.source())
-                && !publication.is_desired()
-                && publication.set_subscribed(true).await.is_err()
-            {
+        let publications = tracks
+            .iter()
+            .flat_map(|track| track.choice.publications(participant, track.kind));
+        for publication in publications {
+            if !publication.is_desired() && publication.set_subscribed(true).await.is_err() {
                 return;
             }
         }
@@ -280,7 +299,7 @@ fn cannot_copy(track: &Track, codec: Codec, wanted: &Wanted) -> Item {
     Item::Failed(RecordError::CannotCopy {
         codec: codec.name().to_owned(),
         participant: track.presence.identity().to_owned(),
-        media_source: track.source,
+        media_source: track.source(),
         output: wanted.output.clone(),
     })
 }
@@ -288,7 +307,7 @@ fn cannot_copy(track: &Track, codec: Codec, wanted: &Wanted) -> Item {
 fn cannot_transcode(track: &Track, reason: &super::transcode::TranscodeError) -> Item {
     Item::Failed(RecordError::Transcode {
         participant: track.presence.identity().to_owned(),
-        media_source: track.source,
+        media_source: track.source(),
         reason: reason.to_string(),
     })
 }
@@ -307,7 +326,7 @@ impl VideoWorker {
             self.track
                 .dropped
                 .store(frames.get_ref().dropped_frames(), Ordering::Relaxed);
-            let plan = video_plan(self.wanted.video, frame.codec);
+            let plan = video_plan(self.wanted.selection.video, frame.codec, self.wanted.takes);
             self.track
                 .saw(frame.codec, matches!(plan, Plan::Transcode(_)));
             let items = match plan {
@@ -340,10 +359,12 @@ impl VideoWorker {
     fn transcode(&mut self, frame: &EncodedFrame, to: Codec) -> Option<Item> {
         let transcoder = match &mut self.transcoder {
             Some(transcoder) if transcoder.from() == frame.codec => transcoder,
-            other => match VideoTranscoder::new(frame.codec, to, self.wanted.encoder.clone()) {
-                Ok(transcoder) => other.insert(transcoder),
-                Err(error) => return Some(cannot_transcode(&self.track, &error)),
-            },
+            other => {
+                match VideoTranscoder::new(frame.codec, to, self.wanted.selection.encoder.clone()) {
+                    Ok(transcoder) => other.insert(transcoder),
+                    Err(error) => return Some(cannot_transcode(&self.track, &error)),
+                }
+            }
         };
         let force = self.track.force_keyframe.load(Ordering::Relaxed);
         match transcoder.transcode(frame, force) {
@@ -362,7 +383,7 @@ impl VideoWorker {
                 self.track.drop_one();
                 // The decoder starts anew with a keyframe, which the publisher may have no reason
                 // of its own to send.
-                self.track.source_keyframe.request_keyframe();
+                self.track.current.request_keyframe();
                 None
             }
         }
@@ -402,7 +423,7 @@ impl AudioWorker {
             self.track
                 .dropped
                 .store(packets.dropped_frames(), Ordering::Relaxed);
-            let plan = audio_plan(self.wanted.audio, packet.codec, self.wanted.takes_opus);
+            let plan = audio_plan(self.wanted.selection.audio, packet.codec, self.wanted.takes);
             self.track
                 .saw(packet.codec, matches!(plan, Plan::Transcode(_)));
             match plan {

@@ -3,6 +3,7 @@
 //!
 //! Depends on [`crate::stream`], [`crate::output`], [`crate::encode`] and [`crate::decode`].
 
+mod builder;
 mod feed;
 mod gap;
 mod job;
@@ -13,6 +14,7 @@ mod selection;
 mod transcode;
 mod writer;
 
+pub use builder::OutputBuilder;
 pub use recorder::{Recorder, RecorderBuilder};
 pub use report::{RecordError, RecordingReport, TrackReport, Treatment};
 pub use restreamer::{RestreamReport, Restreamer, RestreamerBuilder, TargetReport};

@@ -2,80 +2,40 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::builder::OutputBuilder;
 use super::feed::{Feed, Item, Track, Wanted};
 use super::job::{DRAIN, Job, Limit, PROGRESS_INTERVAL, Stop};
 use super::report::{RecordError, RecordingReport, TrackReport};
-use super::selection::{AudioMode, MediaSource, VideoMode};
+use super::selection::MP4;
 use super::writer::{FileWriter, Written};
 use crate::codec::Codec;
-use crate::encode::VideoOptions;
 use crate::room::{Presence, RemoteParticipant, Room};
 
 /// Pictures transcoded at a time: with thirty a second they wait for a quarter of a fragment.
-const BATCH: usize = 4;
+const BATCH: usize = 8;
 
 /// How a [`Recorder`] is made.
-#[derive(Debug, Clone)]
-#[must_use]
-pub struct RecorderBuilder {
-    presence: Presence,
-    source: MediaSource,
-    video: VideoMode,
-    audio: AudioMode,
-    duration: Option<Duration>,
-    encoder: VideoOptions,
-}
+pub type RecorderBuilder = OutputBuilder<ToFile>;
 
-impl RecorderBuilder {
-    /// Camera (the default) or screen.
-    pub fn source(mut self, source: MediaSource) -> Self {
-        self.source = source;
-        self
-    }
+/// A recorder's part of its builder: there is nothing more to tell.
+#[derive(Debug, Clone, Default)]
+pub struct ToFile;
 
-    /// What becomes of the pictures. Default [`VideoMode::Auto`].
-    pub fn video(mut self, mode: VideoMode) -> Self {
-        self.video = mode;
-        self
-    }
-
-    /// What becomes of the sound. Default [`AudioMode::Auto`].
-    pub fn audio(mut self, mode: AudioMode) -> Self {
-        self.audio = mode;
-        self
-    }
-
-    /// Ends after this much media. Default: when the participant leaves, or at
-    /// [`Recorder::stop`].
-    pub fn duration(mut self, duration: Duration) -> Self {
-        self.duration = Some(duration);
-        self
-    }
-
-    /// How pictures are encoded that are not copied.
-    pub fn encoder(mut self, options: VideoOptions) -> Self {
-        self.encoder = options;
-        self
-    }
-
+impl OutputBuilder<ToFile> {
     /// Creates the file and starts to record. Has to be called within a tokio runtime.
     ///
     /// # Errors
     /// [`RecordError::Output`] when the file cannot be created.
     pub async fn to_file(self, path: impl AsRef<Path>) -> Result<Recorder, RecordError> {
         let path = path.as_ref().to_owned();
-        let writer = FileWriter::create(&path, self.video, self.audio).await?;
+        let writer = FileWriter::create(&path, self.selection.video, self.selection.audio).await?;
         let wanted = Wanted {
-            source: self.source,
-            video: self.video,
-            audio: self.audio,
-            takes_opus: true,
+            selection: self.selection,
+            takes: MP4,
             output: path.display().to_string(),
-            encoder: self.encoder,
             batch: BATCH,
         };
         let feed = Feed::start(&self.presence, &wanted);
@@ -83,7 +43,7 @@ impl RecorderBuilder {
         let task = Task {
             presence: self.presence,
             path,
-            limit: Limit::new(self.duration, feed.kinds()),
+            limit: Limit::new(wanted.selection.duration, feed.kinds()),
             feed,
             writer,
         };
@@ -95,8 +55,8 @@ impl RecorderBuilder {
 
 /// A participant's camera and microphone, or screen, on their way to one fragmented MP4 file.
 ///
-/// H.264 and Opus are copied as they come; VP8 is transcoded to H.264. The file is playable at
-/// any moment, whatever becomes of this process. Dropping the recorder lets the recording go on
+/// H.264, H.265, VP9, AV1 and Opus are copied as they come; VP8 is transcoded to H.264. The file
+/// is playable at any moment, whatever becomes of this process. Dropping the recorder lets the recording go on
 /// until the participant leaves; [`stop`](Self::stop) ends it.
 ///
 /// ```no_run
@@ -118,24 +78,13 @@ pub struct Recorder {
 impl Recorder {
     /// Records this participant; see the builder's methods.
     pub fn builder(participant: &RemoteParticipant) -> RecorderBuilder {
-        Self::of(Presence::from(participant))
+        OutputBuilder::new(Presence::from(participant))
     }
 
     /// Records whoever bears this identity, present or not, until the room ends: somebody who
     /// leaves and comes back goes on in the same file.
     pub fn follow(room: &Room, identity: &str) -> RecorderBuilder {
-        Self::of(room.presence(identity))
-    }
-
-    fn of(presence: Presence) -> RecorderBuilder {
-        RecorderBuilder {
-            presence,
-            source: MediaSource::default(),
-            video: VideoMode::default(),
-            audio: AudioMode::default(),
-            duration: None,
-            encoder: VideoOptions::default(),
-        }
+        OutputBuilder::new(room.presence(identity))
     }
 
     /// The report as it stands.
@@ -225,8 +174,11 @@ impl Task {
         if !self.limit.takes(&frame, self.writer.start_us()) {
             return Ok(());
         }
-        let expected = self.feed.expects_video();
-        self.writer.write(frame, expected).await?;
+        let feed = &self.feed;
+        self.writer.write(frame, || feed.expects_video()).await?;
+        if self.writer.has_sound {
+            feed.settle_sound();
+        }
         if std::mem::take(&mut self.writer.wants_keyframe)
             && let Some(video) = &self.feed.video
         {
@@ -281,7 +233,7 @@ pub(super) fn track_report(
     let name = |codec: Option<Codec>| codec.map_or(String::new(), |codec| codec.name().to_owned());
     TrackReport {
         participant: track.presence.identity().to_owned(),
-        source: track.source,
+        source: track.source(),
         codec: track.unreadable().unwrap_or_else(|| name(track.codec())),
         written_codec: name(written.codec),
         treatment: track.treatment(),

@@ -1,19 +1,19 @@
 //! One participant to RTMP servers.
 
 use std::str::FromStr;
-use std::time::Duration;
 
 use futures::stream::{FuturesUnordered, SelectAll, StreamExt};
 use serde::Serialize;
 use tokio::sync::watch;
 
+use super::builder::OutputBuilder;
 use super::feed::{Feed, Item, Wanted, is_video};
 use super::job::{DRAIN, Job, Limit, PROGRESS_INTERVAL, Stop};
 use super::recorder::track_report;
 use super::report::{RecordError, TrackReport};
-use super::selection::{AudioMode, MediaSource, VideoMode};
+use super::selection::{AudioMode, RTMP, VideoMode};
 use super::writer::Written;
-use crate::encode::{AudioOptions, VideoOptions};
+use crate::encode::AudioOptions;
 use crate::mux::AudioTrack;
 use crate::output::OutputError;
 use crate::output::rtmp::{PublisherOptions, PublisherState, PublisherStats, RtmpPublisher};
@@ -90,62 +90,27 @@ impl RestreamReport {
 }
 
 /// How a [`Restreamer`] is made.
-#[derive(Debug, Clone)]
-#[must_use]
-pub struct RestreamerBuilder {
-    presence: Presence,
-    source: MediaSource,
-    video: VideoMode,
-    audio: AudioMode,
-    duration: Option<Duration>,
-    encoder: VideoOptions,
+pub type RestreamerBuilder = OutputBuilder<ToRtmp>;
+
+/// A restreamer's part of its builder.
+#[derive(Debug, Clone, Default)]
+pub struct ToRtmp {
     publisher: PublisherOptions,
     /// Parsed, as their text holds stream keys.
     targets: Vec<Result<RtmpUrl, UrlError>>,
 }
 
-impl RestreamerBuilder {
+impl OutputBuilder<ToRtmp> {
     /// Adds a target, `rtmp://` or `rtmps://` with application and stream key. All get the same
     /// frames; one that fails does not disturb the others.
     pub fn target(mut self, url: impl AsRef<str>) -> Self {
-        self.targets.push(RtmpUrl::from_str(url.as_ref()));
-        self
-    }
-
-    /// Camera (the default) or screen.
-    pub fn source(mut self, source: MediaSource) -> Self {
-        self.source = source;
-        self
-    }
-
-    /// What becomes of the pictures. Default [`VideoMode::Auto`].
-    pub fn video(mut self, mode: VideoMode) -> Self {
-        self.video = mode;
-        self
-    }
-
-    /// What becomes of the sound. Default [`AudioMode::Auto`], which makes AAC of it.
-    pub fn audio(mut self, mode: AudioMode) -> Self {
-        self.audio = mode;
-        self
-    }
-
-    /// Ends after this much media. Default: when the participant leaves, or at
-    /// [`Restreamer::stop`].
-    pub fn duration(mut self, duration: Duration) -> Self {
-        self.duration = Some(duration);
-        self
-    }
-
-    /// How pictures are encoded that are not copied.
-    pub fn encoder(mut self, options: VideoOptions) -> Self {
-        self.encoder = options;
+        self.output.targets.push(RtmpUrl::from_str(url.as_ref()));
         self
     }
 
     /// How the targets are connected to.
     pub fn publisher(mut self, options: PublisherOptions) -> Self {
-        self.publisher = options;
+        self.output.publisher = options;
         self
     }
 
@@ -153,16 +118,20 @@ impl RestreamerBuilder {
     ///
     /// # Errors
     /// A target that is no RTMP URL, or none at all.
-    pub fn start(mut self) -> Result<Restreamer, RecordError> {
-        if self.targets.is_empty() {
+    pub fn start(self) -> Result<Restreamer, RecordError> {
+        let ToRtmp {
+            publisher: mut options,
+            targets,
+        } = self.output;
+        if targets.is_empty() {
             return Err(RecordError::NoTarget);
         }
-        self.publisher.audio_only |= self.video == VideoMode::None;
+        options.audio_only |= self.selection.video == VideoMode::None;
         let mut publishers = Vec::new();
-        for target in self.targets {
+        for target in targets {
             let url = target.map_err(OutputError::from)?;
-            let publisher = RtmpPublisher::new(url, self.publisher.clone())?;
-            if self.audio != AudioMode::None {
+            let publisher = RtmpPublisher::new(url, options.clone())?;
+            if self.selection.audio != AudioMode::None {
                 let options = AudioOptions::default();
                 let track = AudioTrack::aac(options.sample_rate, options.num_channels)
                     .map_err(OutputError::from)?;
@@ -171,17 +140,14 @@ impl RestreamerBuilder {
             publishers.push(publisher);
         }
         let wanted = Wanted {
-            source: self.source,
-            video: self.video,
-            audio: self.audio,
-            takes_opus: false,
+            selection: self.selection,
+            takes: RTMP,
             output: "an RTMP server".to_owned(),
-            encoder: self.encoder,
             batch: 1,
         };
         let feed = Feed::start(&self.presence, &wanted);
         let task = Task {
-            limit: Limit::new(self.duration, feed.kinds()),
+            limit: Limit::new(wanted.selection.duration, feed.kinds()),
             feed,
             presence: self.presence,
             publishers,
@@ -197,7 +163,7 @@ impl RestreamerBuilder {
 
 /// A participant's camera and microphone, or screen, on their way to RTMP servers.
 ///
-/// H.264 is copied as it comes, VP8 is transcoded to H.264, and Opus to AAC, once for all
+/// H.264 is copied as it comes, other codecs are transcoded to H.264, and Opus to AAC, once for all
 /// targets. Dropping the restreamer lets it go on until the participant leaves;
 /// [`stop`](Self::stop) ends it.
 ///
@@ -222,26 +188,13 @@ pub struct Restreamer {
 impl Restreamer {
     /// Restreams this participant; see the builder's methods.
     pub fn builder(participant: &RemoteParticipant) -> RestreamerBuilder {
-        Self::of(Presence::from(participant))
+        OutputBuilder::new(Presence::from(participant))
     }
 
     /// Restreams whoever bears this identity, present or not, until the room ends: for somebody
     /// who leaves and comes back the stream goes on.
     pub fn follow(room: &Room, identity: &str) -> RestreamerBuilder {
-        Self::of(room.presence(identity))
-    }
-
-    fn of(presence: Presence) -> RestreamerBuilder {
-        RestreamerBuilder {
-            presence,
-            source: MediaSource::default(),
-            video: VideoMode::default(),
-            audio: AudioMode::default(),
-            duration: None,
-            encoder: VideoOptions::default(),
-            publisher: PublisherOptions::default(),
-            targets: Vec::new(),
-        }
+        OutputBuilder::new(room.presence(identity))
     }
 
     /// The report as it stands.
@@ -374,6 +327,7 @@ impl Task {
         let written = if is_video(&frame) {
             &mut self.video
         } else {
+            self.feed.settle_sound();
             &mut self.audio
         };
         written.count(&frame);

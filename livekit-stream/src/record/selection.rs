@@ -3,43 +3,58 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::codec::Codec;
-use crate::room::{Presence, TrackSource};
+use crate::codec::{Codec, MediaKind};
+use crate::room::{RemoteParticipant, RemoteTrackPublication, TrackSource};
+use crate::stream::Choice;
 
-/// Which of a participant's pictures are taken.
+/// Which of a participant's tracks are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum MediaSource {
     /// The camera, with the microphone.
+    ///
+    /// A track whose publisher did not tell its source stands in for a camera, or a microphone,
+    /// that is not published.
     #[default]
     Camera,
-    /// The shared screen, with its own sound or, if it has none, the microphone.
+    /// The shared screen, with its own sound or, while none is published, the microphone. Once
+    /// sound of either has been written, it stays with that one.
     Screen,
 }
 
+const MICROPHONE: &[TrackSource] = &[TrackSource::Microphone, TrackSource::Unknown];
+
 impl MediaSource {
-    /// The source of the pictures.
+    /// The pictures that are taken of this participant; several publications if it has several of
+    /// one source.
     #[must_use]
-    pub fn video(self) -> TrackSource {
-        match self {
-            Self::Camera => TrackSource::Camera,
-            Self::Screen => TrackSource::ScreenShare,
-        }
+    pub fn video_publications(
+        self,
+        participant: &RemoteParticipant,
+    ) -> Vec<RemoteTrackPublication> {
+        self.video().publications(participant, MediaKind::Video)
     }
 
-    /// The source of the sound that goes with a participant's pictures.
-    pub(super) fn audio(self, presence: &Presence) -> TrackSource {
-        let has_screen_audio = || {
-            presence.current().is_some_and(|participant| {
-                participant
-                    .track_publications()
-                    .iter()
-                    .any(|publication| publication.source() == TrackSource::ScreenShareAudio)
-            })
-        };
-        match self {
-            Self::Screen if has_screen_audio() => TrackSource::ScreenShareAudio,
-            _ => TrackSource::Microphone,
-        }
+    /// The sound that is taken of this participant.
+    #[must_use]
+    pub fn audio_publications(
+        self,
+        participant: &RemoteParticipant,
+    ) -> Vec<RemoteTrackPublication> {
+        self.audio().publications(participant, MediaKind::Audio)
+    }
+
+    pub(super) fn video(self) -> Choice {
+        Choice::new(match self {
+            Self::Camera => &[&[TrackSource::Camera, TrackSource::Unknown]],
+            Self::Screen => &[&[TrackSource::ScreenShare]],
+        })
+    }
+
+    pub(super) fn audio(self) -> Choice {
+        Choice::new(match self {
+            Self::Camera => &[MICROPHONE],
+            Self::Screen => &[&[TrackSource::ScreenShareAudio], MICROPHONE],
+        })
     }
 }
 
@@ -84,7 +99,8 @@ impl fmt::Display for MediaSource {
 /// What becomes of the pictures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum VideoMode {
-    /// Copied if the output takes the publisher's codec, else transcoded to H.264.
+    /// Copied if the output takes the publisher's codec (MP4: H.264, H.265, VP9, AV1; RTMP: H.264),
+    /// else transcoded to H.264.
     #[default]
     Auto,
     /// Copied; a codec that the output does not take is an error.
@@ -145,22 +161,36 @@ pub(super) enum Plan {
     Refuse,
 }
 
-/// What to do with pictures in `codec` for an output that takes H.264 alone.
-pub(super) fn video_plan(mode: VideoMode, codec: Codec) -> Plan {
-    match (mode, codec) {
-        (_, Codec::H264) => Plan::Copy,
-        (VideoMode::Auto | VideoMode::H264, _) => Plan::Transcode(Codec::H264),
-        _ => Plan::Refuse,
+/// What an MP4 file takes as it comes.
+pub(super) const MP4: &[Codec] = &[
+    Codec::H264,
+    Codec::H265,
+    Codec::Vp9,
+    Codec::Av1,
+    Codec::Opus,
+    Codec::Aac,
+];
+
+/// What an RTMP server takes as it comes.
+pub(super) const RTMP: &[Codec] = &[Codec::H264, Codec::Aac];
+
+/// What to do with pictures in `codec` for an output that takes these codecs.
+pub(super) fn video_plan(mode: VideoMode, codec: Codec, takes: &[Codec]) -> Plan {
+    match mode {
+        VideoMode::Auto | VideoMode::Copy if takes.contains(&codec) => Plan::Copy,
+        VideoMode::H264 if codec == Codec::H264 => Plan::Copy,
+        VideoMode::Auto | VideoMode::H264 => Plan::Transcode(Codec::H264),
+        VideoMode::Copy | VideoMode::None => Plan::Refuse,
     }
 }
 
-/// What to do with sound in `codec` for an output that takes AAC, and Opus if `opus`.
-pub(super) fn audio_plan(mode: AudioMode, codec: Codec, opus: bool) -> Plan {
-    match (mode, codec) {
-        (_, Codec::Aac) => Plan::Copy,
-        (AudioMode::Auto | AudioMode::Copy, Codec::Opus) if opus => Plan::Copy,
-        (AudioMode::Auto | AudioMode::Aac, _) => Plan::Transcode(Codec::Aac),
-        _ => Plan::Refuse,
+/// What to do with sound in `codec` for an output that takes these codecs.
+pub(super) fn audio_plan(mode: AudioMode, codec: Codec, takes: &[Codec]) -> Plan {
+    match mode {
+        AudioMode::Auto | AudioMode::Copy if takes.contains(&codec) => Plan::Copy,
+        AudioMode::Aac if codec == Codec::Aac => Plan::Copy,
+        AudioMode::Auto | AudioMode::Aac => Plan::Transcode(Codec::Aac),
+        AudioMode::Copy | AudioMode::None => Plan::Refuse,
     }
 }
 
@@ -170,25 +200,31 @@ mod tests {
 
     #[test]
     fn what_the_output_takes_is_copied() {
-        assert_eq!(video_plan(VideoMode::Auto, Codec::H264), Plan::Copy);
-        assert_eq!(
-            video_plan(VideoMode::Auto, Codec::Vp8),
-            Plan::Transcode(Codec::H264)
-        );
-        assert_eq!(video_plan(VideoMode::Copy, Codec::Vp8), Plan::Refuse);
-        assert_eq!(audio_plan(AudioMode::Auto, Codec::Opus, true), Plan::Copy);
-        assert_eq!(
-            audio_plan(AudioMode::Auto, Codec::Opus, false),
-            Plan::Transcode(Codec::Aac)
-        );
-        assert_eq!(
-            audio_plan(AudioMode::Aac, Codec::Opus, true),
-            Plan::Transcode(Codec::Aac)
-        );
-        assert_eq!(
-            audio_plan(AudioMode::Copy, Codec::Opus, false),
-            Plan::Refuse
-        );
+        let to_h264 = Plan::Transcode(Codec::H264);
+        for (codec, takes, auto, copy, h264) in [
+            (Codec::H264, MP4, Plan::Copy, Plan::Copy, Plan::Copy),
+            (Codec::H265, MP4, Plan::Copy, Plan::Copy, to_h264),
+            (Codec::Vp9, MP4, Plan::Copy, Plan::Copy, to_h264),
+            (Codec::Av1, MP4, Plan::Copy, Plan::Copy, to_h264),
+            (Codec::Vp8, MP4, to_h264, Plan::Refuse, to_h264),
+            (Codec::H264, RTMP, Plan::Copy, Plan::Copy, Plan::Copy),
+            (Codec::Vp9, RTMP, to_h264, Plan::Refuse, to_h264),
+            (Codec::Av1, RTMP, to_h264, Plan::Refuse, to_h264),
+        ] {
+            let modes = [VideoMode::Auto, VideoMode::Copy, VideoMode::H264];
+            let plans = modes.map(|mode| video_plan(mode, codec, takes));
+            assert_eq!(plans, [auto, copy, h264], "{codec}");
+        }
+        let to_aac = Plan::Transcode(Codec::Aac);
+        for (codec, takes, auto, copy, aac) in [
+            (Codec::Opus, MP4, Plan::Copy, Plan::Copy, to_aac),
+            (Codec::Opus, RTMP, to_aac, Plan::Refuse, to_aac),
+            (Codec::Aac, RTMP, Plan::Copy, Plan::Copy, Plan::Copy),
+        ] {
+            let modes = [AudioMode::Auto, AudioMode::Copy, AudioMode::Aac];
+            let plans = modes.map(|mode| audio_plan(mode, codec, takes));
+            assert_eq!(plans, [auto, copy, aac], "{codec}");
+        }
     }
 
     #[test]

@@ -57,7 +57,7 @@ impl Written {
 struct Open {
     file: SegmentFile,
     muxer: Muxer,
-    video: Option<usize>,
+    video: Option<(usize, Codec)>,
     audio: Option<usize>,
     filler: Option<Filler>,
     start_us: i64,
@@ -67,7 +67,8 @@ struct Open {
 ///
 /// The file starts at the first keyframe. It has a track for sound from the start, as one cannot
 /// be added later: while none comes, silence is written. Sound without pictures is recorded alone
-/// if none are announced; pictures that come after all begin a further file.
+/// if none are announced; pictures that come after all begin a further file, and so do pictures of
+/// another codec.
 pub(super) struct FileWriter {
     path: PathBuf,
     further_paths: Vec<PathBuf>,
@@ -76,6 +77,8 @@ pub(super) struct FileWriter {
     aac: bool,
     waiting: VecDeque<EncodedFrame>,
     first_sound_us: Option<i64>,
+    /// Whether sound that somebody sent was written.
+    pub(super) has_sound: bool,
     /// Whether a keyframe that came could not be used.
     pub(super) wants_keyframe: bool,
     /// Created before there is something to write, so that a bad path is known at once.
@@ -101,6 +104,7 @@ impl FileWriter {
             aac: audio == AudioMode::Aac,
             waiting: VecDeque::new(),
             first_sound_us: None,
+            has_sound: false,
             wants_keyframe: false,
             next_file: Some(SegmentFile::create(path).await?),
             open: None,
@@ -132,15 +136,19 @@ impl FileWriter {
         self.video.end_us.max(self.audio.end_us)
     }
 
-    /// Takes a frame. `video_expected`: pictures are announced, so sound waits for them.
+    /// Takes a frame. `video_expected` tells whether pictures are announced, so that sound is to
+    /// wait for them.
     pub(super) async fn write(
         &mut self,
         frame: EncodedFrame,
-        video_expected: bool,
+        video_expected: impl FnOnce() -> bool,
     ) -> Result<(), OutputError> {
-        let late_video =
-            is_video(&frame) && self.open.as_ref().is_some_and(|open| open.video.is_none());
-        if late_video {
+        let unannounced = is_video(&frame)
+            && self
+                .open
+                .as_ref()
+                .is_some_and(|open| open.video.is_none_or(|(_, codec)| codec != frame.codec));
+        if unannounced {
             self.close().await?;
         }
         if self.open.is_some() {
@@ -152,13 +160,13 @@ impl FileWriter {
                 return Ok(());
             }
             let start_us = frame.timestamp_us;
-            if VideoTrack::from_keyframe(&frame).is_err() {
+            let Ok(track) = VideoTrack::from_keyframe(&frame) else {
                 // Parameter sets that cannot be read: the next keyframe may have better ones.
                 self.video.dropped += 1;
                 self.wants_keyframe = true;
                 return Ok(());
-            }
-            self.start(Some(&frame), start_us).await?;
+            };
+            self.start(Some(track), start_us).await?;
             self.append(frame).await?;
             for sound in std::mem::take(&mut self.waiting) {
                 // What sounded before the first picture is left out, as is usual.
@@ -176,7 +184,7 @@ impl FileWriter {
         if span < AUDIO_ALONE_US && self.with_video {
             return Ok(());
         }
-        if self.with_video && video_expected && waited_us < LONGEST_WAIT_US {
+        if self.with_video && waited_us < LONGEST_WAIT_US && video_expected() {
             // Still waiting for the first picture: only the newest sound may be needed.
             self.waiting.pop_front();
             self.audio.dropped += 1;
@@ -204,14 +212,14 @@ impl FileWriter {
 
     async fn start(
         &mut self,
-        keyframe: Option<&EncodedFrame>,
+        pictures: Option<VideoTrack>,
         start_us: i64,
     ) -> Result<(), OutputError> {
         let mut tracks = Vec::new();
         let (mut video, mut audio, mut filler) = (None, None, None);
-        if let Some(keyframe) = keyframe {
-            video = Some(tracks.len());
-            tracks.push(Track::from(VideoTrack::from_keyframe(keyframe)?));
+        if let Some(pictures) = pictures {
+            video = Some((tracks.len(), pictures.codec));
+            tracks.push(Track::from(pictures));
         }
         if self.with_audio {
             audio = Some(tracks.len());
@@ -271,6 +279,7 @@ impl FileWriter {
             self.audio.dropped += 1;
             return Ok(());
         }
+        self.has_sound |= !is_video(&frame);
         let mut ready = Vec::new();
         let video_us = is_video(&frame).then_some(frame.timestamp_us);
         match (&mut open.filler, video_us) {
@@ -290,7 +299,7 @@ impl FileWriter {
         };
         for frame in frames {
             let (index, written) = if is_video(&frame) {
-                (open.video, &mut self.video)
+                (open.video.map(|(index, _)| index), &mut self.video)
             } else {
                 (open.audio, &mut self.audio)
             };

@@ -81,6 +81,9 @@ impl JitterOptions {
 pub struct JitterStats {
     /// Packets given up.
     pub lost: u64,
+    /// Packets that never came and were not missed: see
+    /// [`skip_gap`](JitterBuffer::skip_gap).
+    pub skipped: u64,
     /// Packets that filled a gap in time: retransmitted or overtaken.
     pub recovered: u64,
     /// Packets that came more than once.
@@ -102,6 +105,15 @@ pub struct ReleasedFrame {
     pub arrival: Instant,
     /// The last rotation among its packets.
     pub rotation: Option<VideoRotation>,
+}
+
+/// What is missing between two frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gap<'a> {
+    /// How many packets.
+    pub missing: usize,
+    /// The payload of the first packet with one that came behind them.
+    pub next: &'a Bytes,
 }
 
 #[derive(Debug)]
@@ -292,6 +304,33 @@ impl JitterBuffer {
         }
     }
 
+    /// The gap that is waited for, if it lies behind the last packet of the frame that was released
+    /// last, and before any of another one. Valid after [`poll_frame`](Self::poll_frame) returned
+    /// `None`.
+    #[must_use]
+    pub fn gap_between_frames(&self) -> Option<Gap<'_>> {
+        if !self.at_boundary || self.timestamp.is_some() || self.options.packet_is_frame {
+            return None;
+        }
+        let (at, next) = self.first_media()?;
+        let is_missing = |slot: &&Slot| matches!(slot, Slot::Missing { .. });
+        let missing = self.slots.iter().take(at).filter(is_missing).count();
+        let next = &next.packet.payload;
+        (missing > 0).then_some(Gap { missing, next })
+    }
+
+    /// Waits no longer for the [gap between two frames](Self::gap_between_frames): it is known to
+    /// have held padding alone, so that nothing is lost.
+    pub fn skip_gap(&mut self) {
+        if let Some(Gap { missing, .. }) = self.gap_between_frames()
+            && let Some((at, _)) = self.first_media()
+        {
+            self.stats.skipped += missing as u64;
+            self.will_be_late(at);
+            self.drain(at).for_each(drop);
+        }
+    }
+
     /// Begins a stream with this packet; unwrapped sequence numbers count from `base`.
     fn begin(&mut self, stored: Stored, base: u64) {
         self.head = base + u64::from(stored.packet.sequence_number);
@@ -392,12 +431,14 @@ impl JitterBuffer {
 
     /// Whether the first packet with a payload is a frame's first.
     fn begins_frame(&self) -> bool {
-        self.at_boundary || self.first_media().is_some_and(|stored| stored.start)
+        self.at_boundary || self.first_media().is_some_and(|(_, stored)| stored.start)
     }
 
-    fn first_media(&self) -> Option<&Stored> {
-        self.slots.iter().find_map(|slot| match slot {
-            Slot::Present(stored) if !stored.packet.payload.is_empty() => Some(stored),
+    /// The first packet with a payload, and its slot.
+    fn first_media(&self) -> Option<(usize, &Stored)> {
+        let mut slots = self.slots.iter().enumerate();
+        slots.find_map(|(at, slot)| match slot {
+            Slot::Present(stored) if !stored.packet.payload.is_empty() => Some((at, stored)),
             _ => None,
         })
     }
@@ -461,6 +502,14 @@ impl JitterBuffer {
         }
     }
 
+    /// Remembers the first `count` slots, which are given up.
+    fn will_be_late(&mut self, count: usize) {
+        if self.given_up.len() == MAX_GIVEN_UP {
+            self.given_up.pop_front();
+        }
+        self.given_up.push_back(self.head..self.head + count as u64);
+    }
+
     /// Gives up the gap behind the scanned slots, and with it the frame that they belong to.
     fn give_up(&mut self) {
         let before = self.timestamp;
@@ -470,11 +519,7 @@ impl JitterBuffer {
             .iter()
             .take_while(|slot| matches!(slot, Slot::Missing { .. }))
             .count();
-        if self.given_up.len() == MAX_GIVEN_UP {
-            self.given_up.pop_front();
-        }
-        self.given_up
-            .push_back(self.head..self.head + missing as u64);
+        self.will_be_late(missing);
         self.stats.lost += missing as u64;
         self.broken = true;
         self.drain(missing).for_each(drop);

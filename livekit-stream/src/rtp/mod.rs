@@ -11,5 +11,5 @@ mod keyframe;
 mod receiver;
 
 pub use clock::{ParticipantClock, RoomClock, TrackClock};
-pub use jitter::{JitterBuffer, JitterOptions, JitterStats, Packet, ReleasedFrame};
+pub use jitter::{Gap, JitterBuffer, JitterOptions, JitterStats, Packet, ReleasedFrame};
 pub use receiver::{Receiver, ReceiverOptions, ReceiverStats};

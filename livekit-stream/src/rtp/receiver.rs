@@ -6,7 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::clock::TrackClock;
-use super::depacketize::{Depacketized, Depacketizer};
+use super::depacketize::{Depacketized, Depacketizer, PictureNumber};
 use super::jitter::{JitterBuffer, JitterOptions, Packet, ReleasedFrame};
 use super::keyframe::KeyframeRequester;
 use crate::codec::{Codec, MediaKind};
@@ -16,7 +16,7 @@ use crate::frame::{EncodedFrame, VideoRotation, VideoSize};
 const MAX_FRAMES: usize = 4096;
 
 /// Pictures up to this size in both dimensions are the server's sign that a track has ended
-/// (2x2 in H.264, 8x8 in VP8), not the publisher's.
+/// (2x2 in H.264, 8x8 in VP8; it has none in other codecs), not the publisher's.
 const MAX_BLANK: u32 = 16;
 
 /// How a [`Receiver`] works.
@@ -55,6 +55,9 @@ pub struct ReceiverStats {
     pub bytes: u64,
     /// Packets given up as lost.
     pub lost: u64,
+    /// Packets that never came and carried nothing: padding, with which the server probes the
+    /// network. Known of VP8 alone, whose frames are numbered; else they count as lost.
+    pub padding_lost: u64,
     /// Packets that filled a gap in time: retransmitted or overtaken.
     pub recovered: u64,
     /// Packets that came more than once.
@@ -129,6 +132,8 @@ pub struct Receiver {
     depacketizer: Depacketizer,
     keyframe: KeyframeRequester,
     waiting: Waiting,
+    /// The number of the frame that left the buffer last, if it is known and whole.
+    last_picture: Option<PictureNumber>,
     rotation: VideoRotation,
     frames: VecDeque<EncodedFrame>,
     /// One frame's payloads, kept for its memory.
@@ -155,6 +160,7 @@ impl Receiver {
                 MediaKind::Video => Waiting::Keyframe,
                 MediaKind::Audio => Waiting::No,
             },
+            last_picture: None,
             rotation: VideoRotation::default(),
             frames: VecDeque::new(),
             payloads: Vec::new(),
@@ -198,8 +204,11 @@ impl Receiver {
             if self.buffer.take_break() {
                 self.break_chain(now);
             }
-            let Some(frame) = frame else { break };
-            self.build(now, frame);
+            match frame {
+                Some(frame) => self.build(now, frame),
+                None if self.is_only_padding_missing() => self.buffer.skip_gap(),
+                None => break,
+            }
         }
         self.keyframe.handle_timeout(now);
     }
@@ -238,6 +247,7 @@ impl Receiver {
         let buffer = self.buffer.stats();
         ReceiverStats {
             lost: buffer.lost,
+            padding_lost: buffer.skipped,
             recovered: buffer.recovered,
             duplicates: buffer.duplicates,
             late: buffer.late,
@@ -253,16 +263,29 @@ impl Receiver {
 
     /// What comes next may refer to pictures that are lost.
     fn break_chain(&mut self, now: Instant) {
+        self.last_picture = None;
         if self.codec.kind() == MediaKind::Video && self.waiting != Waiting::Blank {
             self.waiting = Waiting::Keyframe;
             self.keyframe.want(now);
         }
     }
 
+    /// Whether the packets that are waited for had no payload: the frame behind them is the next
+    /// after the one before them.
+    fn is_only_padding_missing(&self) -> bool {
+        let (Some(last), Some(gap)) = (self.last_picture, self.buffer.gap_between_frames()) else {
+            return false;
+        };
+        let next = self.depacketizer.picture_number(gap.next);
+        next.is_some_and(|next| next.follows(last, gap.missing))
+    }
+
     fn build(&mut self, now: Instant, released: ReleasedFrame) {
         if let Some(rotation) = released.rotation {
             self.rotation = rotation;
         }
+        let first = self.payloads.first();
+        self.last_picture = first.and_then(|first| self.depacketizer.picture_number(first));
         match self.depacketizer.depacketize(&self.payloads) {
             Ok(Some(frame)) => self.deliver(now, released, frame),
             Ok(None) => {}

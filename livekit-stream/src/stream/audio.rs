@@ -1,18 +1,13 @@
 //! Decoded sound as a stream.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use futures::Stream;
-
-use super::decoded::{Decoded, Output};
+use super::decoded::{DecodedStream, Media, Output};
 use super::{FrameSource, StreamError};
 use crate::codec::{Codec, MediaKind};
 use crate::decode::{self, AudioDecoder};
 use crate::fanout::Ring;
 use crate::frame::{AudioFrame, EncodedFrame, Resampler};
-use crate::room::{RemoteParticipant, TrackSource, WebRtcTrack};
 
 /// Frames kept for a reader that is behind: ten seconds of packets of 20 ms.
 const CAPACITY: usize = 500;
@@ -24,17 +19,33 @@ const DECODER_RATE: u32 = 48_000;
 /// the sender did not send, and shows in the timestamps alone.
 const LONGEST_CONCEALMENT_US: i64 = 200_000;
 
+#[derive(Debug)]
+enum Source {
+    Encoded(FrameSource),
+    #[cfg(feature = "livekit")]
+    LiveKit(livekit::track::RemoteAudioTrack),
+}
+
 /// How an [`AudioStream`] is made.
 #[derive(Debug)]
 #[must_use]
 pub struct AudioStreamBuilder {
-    source: FrameSource,
+    source: Source,
     capacity: usize,
     sample_rate: u32,
     num_channels: u32,
 }
 
 impl AudioStreamBuilder {
+    fn new(source: Source) -> Self {
+        Self {
+            source,
+            capacity: CAPACITY,
+            sample_rate: DECODER_RATE,
+            num_channels: 1,
+        }
+    }
+
     /// Keeps the newest `capacity` frames for a reader that is behind; 0 is unbounded.
     /// Default 500.
     pub fn capacity(mut self, capacity: usize) -> Self {
@@ -56,6 +67,15 @@ impl AudioStreamBuilder {
 
     /// Starts the stream. Has to be called within a tokio runtime.
     pub fn build(self) -> AudioStream {
+        let source = match self.source {
+            Source::Encoded(source) => source,
+            #[cfg(feature = "livekit")]
+            Source::LiveKit(track) => {
+                return AudioStream::filled(MediaKind::Audio, self.capacity, |output| {
+                    super::livekit::sound(track, self.sample_rate, self.num_channels, output)
+                });
+            }
+        };
         let decode = |input, output, _| {
             let worker = Worker {
                 output,
@@ -68,87 +88,36 @@ impl AudioStreamBuilder {
             worker.run(input)
         };
         let kind = MediaKind::Audio;
-        AudioStream {
-            decoded: Decoded::start(self.source, kind, CAPACITY, self.capacity, decode),
-        }
+        AudioStream::start(source, kind, CAPACITY, self.capacity, decode)
     }
 }
 
 /// The sound of one track, decoded, in a ring that keeps the newest.
 ///
-/// As a [`Stream`] it yields [`AudioFrame`]s and skips over errors, which are counted and can be
-/// read by [`last_error`](Self::last_error); as [`results`](Self::results) it yields the errors
-/// as items too. It ends with the track. Lost packets are concealed; silence that was not sent
-/// (DTX) shows as a jump of `timestamp_us`.
-#[derive(Debug)]
-pub struct AudioStream {
-    decoded: Decoded<AudioFrame>,
-}
+/// As a [`Stream`](futures::Stream) it yields [`AudioFrame`]s and skips over errors, which are
+/// counted and can be read by [`last_error`](DecodedStream::last_error); as
+/// [`results`](DecodedStream::results) it yields the errors as items too. It ends with the track.
+/// Lost packets are concealed; silence that was not sent (DTX) shows as a jump of `timestamp_us`.
+pub type AudioStream = DecodedStream<AudioFrame>;
 
+#[cfg(feature = "livekit")]
 impl AudioStream {
-    /// The sound of a track with the builder's defaults: 48 kHz, one channel.
-    pub fn new(source: impl Into<FrameSource>) -> Self {
-        Self::builder(source).build()
-    }
-
-    /// The sound of a track; see the builder's methods.
-    pub fn builder(source: impl Into<FrameSource>) -> AudioStreamBuilder {
-        AudioStreamBuilder {
-            source: source.into(),
-            capacity: CAPACITY,
-            sample_rate: DECODER_RATE,
-            num_channels: 1,
-        }
-    }
-
-    /// The sound of a track: the same as [`new`](Self::new).
-    pub fn from_track(track: impl Into<FrameSource>) -> Self {
-        Self::new(track)
-    }
-
-    /// The sound of whatever track a participant's source has: goes on when the track is
-    /// unpublished and published again, and ends when the participant leaves.
-    pub fn from_participant(participant: &RemoteParticipant, source: TrackSource) -> Self {
-        Self::new((participant, source))
-    }
-
-    /// The sound of a remote track of the `webrtc` crate, no LiveKit needed. Times count from the
-    /// moment of this call.
-    pub fn from_webrtc(track: WebRtcTrack) -> Self {
-        Self::new(track)
-    }
-
-    /// Frames that were dropped as the reader, or the decoder, was behind.
-    pub fn dropped_frames(&self) -> u64 {
-        self.decoded.dropped()
-    }
-
-    /// Errors met so far.
-    pub fn errors(&self) -> u64 {
-        self.decoded.errors()
-    }
-
-    /// The last error met.
-    pub fn last_error(&self) -> Option<&StreamError> {
-        self.decoded.last_error()
-    }
-
-    /// The same stream with its errors as items.
-    pub fn results(self) -> impl Stream<Item = Result<AudioFrame, StreamError>> + Send + Unpin {
-        self.decoded.results()
-    }
-
-    /// Stops decoding and reading the track. Frames not yet read are dropped.
-    pub async fn close(self) {
-        self.decoded.close().await;
+    /// The sound of a track that the `livekit` crate subscribed to, decoded by its libwebrtc; see
+    /// the builder's methods. Times count from the moment the stream is built.
+    pub fn from_livekit(track: livekit::track::RemoteAudioTrack) -> AudioStreamBuilder {
+        AudioStreamBuilder::new(Source::LiveKit(track))
     }
 }
 
-impl Stream for AudioStream {
-    type Item = AudioFrame;
+impl Media for AudioFrame {
+    type Builder = AudioStreamBuilder;
 
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<AudioFrame>> {
-        self.decoded.poll_next(cx)
+    fn builder(source: FrameSource) -> AudioStreamBuilder {
+        AudioStreamBuilder::new(Source::Encoded(source))
+    }
+
+    fn build(builder: AudioStreamBuilder) -> AudioStream {
+        builder.build()
     }
 }
 

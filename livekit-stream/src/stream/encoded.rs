@@ -7,8 +7,8 @@ use std::task::{Context, Poll};
 use futures::Stream;
 use tokio::task::JoinHandle;
 
-use super::FrameSource;
 use super::source::Current;
+use super::{Choice, FrameSource};
 use crate::codec::MediaKind;
 use crate::fanout::{Ring, TrackHub};
 use crate::frame::EncodedFrame;
@@ -50,15 +50,16 @@ impl EncodedStream {
     /// The frames of whatever track a participant's source has: goes on when the track is
     /// unpublished and published again, and ends when the participant leaves.
     pub fn from_participant(participant: &RemoteParticipant, source: TrackSource) -> Self {
-        Self::from_presence(Presence::from(participant), source)
+        match source {
+            TrackSource::Microphone | TrackSource::ScreenShareAudio => {
+                Self::audio((participant, source))
+            }
+            _ => Self::new((participant, source)),
+        }
     }
 
-    pub(crate) fn from_presence(presence: Presence, source: TrackSource) -> Self {
-        let from = FrameSource::presence(presence, source);
-        match source {
-            TrackSource::Microphone | TrackSource::ScreenShareAudio => Self::audio(from),
-            _ => Self::new(from),
-        }
+    pub(crate) fn chosen(presence: Presence, choice: Choice, kind: MediaKind) -> Self {
+        Self::with_capacity(FrameSource::chosen(presence, choice), kind, CAPACITY)
     }
 
     /// As [`new`](Self::new) or [`audio`](Self::audio), keeping `capacity` frames for a reader that is behind; 0 is

@@ -4,13 +4,18 @@
 //! there and nowhere else. Depends on [`crate::room`], [`crate::decode`] and [`crate::frame`].
 
 mod audio;
+mod choice;
 mod decoded;
 mod encoded;
 mod error;
+#[cfg(feature = "livekit")]
+mod livekit;
 mod source;
 mod video;
 
 pub use audio::{AudioStream, AudioStreamBuilder};
+pub(crate) use choice::Choice;
+pub use decoded::DecodedStream;
 pub use encoded::{EncodedStream, EncodedVideoStream};
 pub use error::StreamError;
 pub(crate) use source::Current;

@@ -1,11 +1,12 @@
 //! Where a stream's frames come from: one track, or whatever track a participant's source has.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
 use tokio::sync::{oneshot, watch};
 
+use super::choice::Choice;
 use crate::codec::MediaKind;
 use crate::fanout::{Ring, TrackHub};
 use crate::frame::EncodedFrame;
@@ -15,22 +16,29 @@ use crate::room::{
 };
 use crate::rtp::RoomClock;
 
-/// The track that a stream reads at the moment, for those who need a keyframe of it.
+/// The track that a stream reads at the moment: for those who need a keyframe of it, or its source.
 #[derive(Debug, Default)]
-pub(crate) struct Current(Mutex<Weak<TrackHub>>);
+pub(crate) struct Current(Mutex<Reading>);
+
+#[derive(Debug, Default)]
+struct Reading {
+    hub: Weak<TrackHub>,
+    source: Option<TrackSource>,
+}
 
 impl Current {
-    fn set(&self, hub: &Arc<TrackHub>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(hub);
+    fn lock(&self) -> MutexGuard<'_, Reading> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The track's source; `None` before the first track, and outside of rooms.
+    pub(crate) fn source(&self) -> Option<TrackSource> {
+        self.lock().source
     }
 
     /// Asks the track's publisher for a keyframe.
     pub(crate) fn request_keyframe(&self) {
-        let hub = self
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .upgrade();
+        let hub = self.lock().hub.upgrade();
         if let Some(hub) = hub {
             hub.request_keyframe();
         }
@@ -44,9 +52,9 @@ enum Kind {
     Track(Option<Arc<TrackHub>>),
     Participant {
         presence: Presence,
-        source: TrackSource,
+        choice: Choice,
         current: Option<(RemoteParticipant, watch::Receiver<()>)>,
-        last: Option<Arc<TrackHub>>,
+        last: Option<RemoteTrack>,
     },
     WebRtc {
         track: Option<WebRtcTrack>,
@@ -64,11 +72,11 @@ impl fmt::Debug for FrameSource {
                 .field(&hub.as_ref().map(|hub| hub.id()))
                 .finish(),
             Kind::Participant {
-                presence, source, ..
+                presence, choice, ..
             } => f
                 .debug_tuple("Participant")
                 .field(&presence.identity())
-                .field(source)
+                .field(&choice.first())
                 .finish(),
             Kind::WebRtc { .. } => f.debug_tuple("WebRtc").finish_non_exhaustive(),
         }
@@ -95,7 +103,7 @@ impl From<&RemoteTrack> for FrameSource {
 
 impl From<(&RemoteParticipant, TrackSource)> for FrameSource {
     fn from((participant, source): (&RemoteParticipant, TrackSource)) -> Self {
-        Self::presence(Presence::from(participant), source)
+        Self::chosen(Presence::from(participant), Choice::new(&[&[source]]))
     }
 }
 
@@ -110,11 +118,11 @@ impl From<WebRtcTrack> for FrameSource {
 }
 
 impl FrameSource {
-    /// Whatever track a source has of somebody who may leave and come back.
-    pub(crate) fn presence(presence: Presence, source: TrackSource) -> Self {
+    /// Whatever track is chosen of somebody who may leave and come back.
+    pub(crate) fn chosen(presence: Presence, choice: Choice) -> Self {
         Self(Kind::Participant {
             presence,
-            source,
+            choice,
             current: None,
             last: None,
         })
@@ -131,12 +139,12 @@ impl FrameSource {
     }
 
     /// The next track to read; `None` when there will be none any more.
-    pub(super) async fn next(&mut self) -> Option<Arc<TrackHub>> {
+    async fn next(&mut self, kind: MediaKind) -> Option<Arc<TrackHub>> {
         match &mut self.0 {
             Kind::Track(hub) => hub.take(),
             Kind::Participant {
                 presence,
-                source,
+                choice,
                 current,
                 last,
             } => loop {
@@ -146,12 +154,14 @@ impl FrameSource {
                 }
                 let (participant, changed) = current.as_mut()?;
                 changed.mark_unchanged();
-                if let Some(track) = participant.track(*source) {
-                    let hub = track.hub();
-                    let seen = last.as_ref().is_some_and(|last| Arc::ptr_eq(last, hub));
+                if let Some(track) = choice.track(participant, kind) {
+                    let hub = Arc::clone(track.hub());
+                    let seen = last
+                        .as_ref()
+                        .is_some_and(|last| Arc::ptr_eq(last.hub(), &hub));
                     if !seen && !hub.is_ended() {
-                        *last = Some(Arc::clone(hub));
-                        return last.clone();
+                        *last = Some(track);
+                        return Some(hub);
                     }
                 }
                 if participant.has_left() || changed.changed().await.is_err() {
@@ -173,6 +183,36 @@ impl FrameSource {
         }
     }
 
+    /// The source of the track that [`next`](Self::next) gave last.
+    fn source(&self) -> Option<TrackSource> {
+        match &self.0 {
+            Kind::Participant { last, .. } => last.as_ref().map(RemoteTrack::source),
+            _ => None,
+        }
+    }
+
+    /// Completes when another track is to be read instead of `hub`, which has not ended.
+    async fn preferred(&mut self, kind: MediaKind, hub: &Arc<TrackHub>) {
+        if let Kind::Participant {
+            choice,
+            current: Some((participant, changed)),
+            ..
+        } = &mut self.0
+        {
+            while choice.is_open() {
+                changed.mark_unchanged();
+                let track = choice.track(participant, kind);
+                if track.is_some_and(|track| !Arc::ptr_eq(track.hub(), hub)) {
+                    return;
+                }
+                if changed.changed().await.is_err() {
+                    break;
+                }
+            }
+        }
+        std::future::pending::<()>().await;
+    }
+
     /// Leads the frames of every track of `kind` to `ring`, then closes it. `unfit` gets tracks
     /// that are of the other kind or of an unknown codec.
     pub(super) async fn follow(
@@ -182,11 +222,17 @@ impl FrameSource {
         current: Arc<Current>,
         mut unfit: impl FnMut(&TrackHub) + Send,
     ) {
-        while let Some(hub) = self.next().await {
+        while let Some(hub) = self.next(kind).await {
             if hub.kind() == kind && hub.codec().is_some() {
-                current.set(&hub);
+                *current.lock() = Reading {
+                    hub: Arc::downgrade(&hub),
+                    source: self.source(),
+                };
                 hub.attach(&ring);
-                hub.ended().await;
+                tokio::select! {
+                    () = hub.ended() => {}
+                    () = self.preferred(kind, &hub) => hub.detach(&ring),
+                }
             } else {
                 unfit(&hub);
             }

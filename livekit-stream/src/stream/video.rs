@@ -1,19 +1,14 @@
 //! Decoded pictures as a stream.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use futures::Stream;
-
-use super::decoded::{Decoded, Output};
+use super::decoded::{DecodedStream, Media, Output};
 use super::source::Current;
 use super::{FrameSource, StreamError};
 use crate::codec::{Codec, MediaKind};
 use crate::decode::{self, VideoDecoder};
 use crate::fanout::Ring;
 use crate::frame::{EncodedFrame, VideoFormat, VideoFrameEvent};
-use crate::room::{RemoteParticipant, TrackSource, WebRtcTrack};
 
 /// Pictures kept for a reader that is behind, unless the caller says otherwise.
 const CAPACITY: usize = 8;
@@ -21,17 +16,33 @@ const CAPACITY: usize = 8;
 /// Encoded frames kept for a decoder that is behind: four seconds at 30 a second.
 const ENCODED_CAPACITY: usize = 120;
 
+#[derive(Debug)]
+enum Source {
+    Encoded(FrameSource),
+    #[cfg(feature = "livekit")]
+    LiveKit(livekit::track::RemoteVideoTrack),
+}
+
 /// How a [`VideoStream`] is made.
 #[derive(Debug)]
 #[must_use]
 pub struct VideoStreamBuilder {
-    source: FrameSource,
+    source: Source,
     capacity: usize,
     format: Option<VideoFormat>,
     normalize_stride: bool,
 }
 
 impl VideoStreamBuilder {
+    fn new(source: Source) -> Self {
+        Self {
+            source,
+            capacity: CAPACITY,
+            format: None,
+            normalize_stride: true,
+        }
+    }
+
     /// Keeps the newest `capacity` pictures for a reader that is behind; 0 is unbounded.
     /// Default 8.
     pub fn capacity(mut self, capacity: usize) -> Self {
@@ -54,6 +65,19 @@ impl VideoStreamBuilder {
 
     /// Starts the stream. Has to be called within a tokio runtime.
     pub fn build(self) -> VideoStream {
+        let source = match self.source {
+            Source::Encoded(source) => source,
+            #[cfg(feature = "livekit")]
+            Source::LiveKit(track) => {
+                let pictures = super::livekit::Pictures {
+                    format: self.format,
+                    normalize_stride: self.normalize_stride,
+                };
+                return VideoStream::filled(MediaKind::Video, self.capacity, |output| {
+                    pictures.run(track, output)
+                });
+            }
+        };
         let decode = |input, output, current| {
             let worker = Worker {
                 output,
@@ -65,91 +89,38 @@ impl VideoStreamBuilder {
             worker.run(input)
         };
         let kind = MediaKind::Video;
-        VideoStream {
-            decoded: Decoded::start(self.source, kind, ENCODED_CAPACITY, self.capacity, decode),
-        }
+        VideoStream::start(source, kind, ENCODED_CAPACITY, self.capacity, decode)
     }
 }
 
 /// The pictures of one track, decoded, in a ring that keeps the newest.
 ///
-/// As a [`Stream`] it yields [`VideoFrameEvent`]s and skips over errors, which are counted and
-/// can be read by [`last_error`](Self::last_error); as [`results`](Self::results) it yields the
-/// errors as items too. It ends with the track. Dropping it stops the decoder and leaves the
-/// track to its other readers.
+/// As a [`Stream`](futures::Stream) it yields [`VideoFrameEvent`]s and skips over errors, which
+/// are counted and can be read by [`last_error`](DecodedStream::last_error); as
+/// [`results`](DecodedStream::results) it yields the errors as items too. It ends with the track.
+/// Dropping it stops the decoder and leaves the track to its other readers.
 ///
 /// Decoding runs on tokio's blocking threads; neither the reception nor the caller waits for it.
-#[derive(Debug)]
-pub struct VideoStream {
-    decoded: Decoded<VideoFrameEvent>,
-}
+pub type VideoStream = DecodedStream<VideoFrameEvent>;
 
+#[cfg(feature = "livekit")]
 impl VideoStream {
-    /// The pictures of a track with the builder's defaults.
-    pub fn new(source: impl Into<FrameSource>) -> Self {
-        Self::builder(source).build()
-    }
-
-    /// The pictures of a track; see the builder's methods.
-    pub fn builder(source: impl Into<FrameSource>) -> VideoStreamBuilder {
-        VideoStreamBuilder {
-            source: source.into(),
-            capacity: CAPACITY,
-            format: None,
-            normalize_stride: true,
-        }
-    }
-
-    /// The pictures of a track: the same as [`new`](Self::new).
-    pub fn from_track(track: impl Into<FrameSource>) -> Self {
-        Self::new(track)
-    }
-
-    /// The pictures of whatever track a participant's source has: goes on when the track is
-    /// unpublished and published again, and ends when the participant leaves.
-    pub fn from_participant(participant: &RemoteParticipant, source: TrackSource) -> Self {
-        Self::new((participant, source))
-    }
-
-    /// The pictures of a remote track of the `webrtc` crate, no LiveKit needed. Times count from
-    /// the moment of this call.
-    pub fn from_webrtc(track: WebRtcTrack) -> Self {
-        Self::new(track)
-    }
-
-    /// Pictures that were dropped as the reader, or the decoder, was behind.
-    pub fn dropped_frames(&self) -> u64 {
-        self.decoded.dropped()
-    }
-
-    /// Errors met so far.
-    pub fn errors(&self) -> u64 {
-        self.decoded.errors()
-    }
-
-    /// The last error met.
-    pub fn last_error(&self) -> Option<&StreamError> {
-        self.decoded.last_error()
-    }
-
-    /// The same stream with its errors as items.
-    pub fn results(
-        self,
-    ) -> impl Stream<Item = Result<VideoFrameEvent, StreamError>> + Send + Unpin {
-        self.decoded.results()
-    }
-
-    /// Stops decoding and reading the track. Pictures not yet read are dropped.
-    pub async fn close(self) {
-        self.decoded.close().await;
+    /// The pictures of a track that the `livekit` crate subscribed to, decoded by its libwebrtc;
+    /// see the builder's methods. Times are libwebrtc's.
+    pub fn from_livekit(track: livekit::track::RemoteVideoTrack) -> VideoStreamBuilder {
+        VideoStreamBuilder::new(Source::LiveKit(track))
     }
 }
 
-impl Stream for VideoStream {
-    type Item = VideoFrameEvent;
+impl Media for VideoFrameEvent {
+    type Builder = VideoStreamBuilder;
 
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<VideoFrameEvent>> {
-        self.decoded.poll_next(cx)
+    fn builder(source: FrameSource) -> VideoStreamBuilder {
+        VideoStreamBuilder::new(Source::Encoded(source))
+    }
+
+    fn build(builder: VideoStreamBuilder) -> VideoStream {
+        builder.build()
     }
 }
 

@@ -106,10 +106,7 @@ impl BrowserPublisher {
         let parameters = json!({
             "url": url,
             "token": token,
-            "codec": match options.codec {
-                VideoCodec::H264 => "h264",
-                VideoCodec::Vp8 => "vp8",
-            },
+            "codec": options.codec.name(),
             "simulcast": options.simulcast,
             "width": options.width,
             "height": options.height,

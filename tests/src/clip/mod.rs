@@ -6,6 +6,7 @@
 //! of each full second, silence otherwise.
 
 pub mod annexb;
+mod hevc;
 mod ivf;
 mod ogg;
 
@@ -29,13 +30,22 @@ pub const FLASH_FRAMES: u32 = 3;
 /// The sound's sampling rate, that of every Opus stream.
 pub const SAMPLE_RATE: u32 = 48_000;
 
+/// Of the beep, Hz.
+const PITCH: u32 = 440;
+
 /// What a video clip is encoded with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum VideoCodec {
     /// Constrained baseline, no B-frames, parameter sets before each IDR picture.
     H264,
+    /// Main profile, no B-frames, parameter sets before each IDR picture.
+    H265,
     /// One frame a packet, no alternate reference frames.
     Vp8,
+    /// Profile 0, one frame a superframe.
+    Vp9,
+    /// Main profile, one frame a temporal unit, a sequence header before each keyframe.
+    Av1,
 }
 
 impl VideoCodec {
@@ -43,7 +53,59 @@ impl VideoCodec {
     pub fn mime_type(self) -> &'static str {
         match self {
             Self::H264 => "video/H264",
+            Self::H265 => "video/H265",
             Self::Vp8 => "video/VP8",
+            Self::Vp9 => "video/VP9",
+            Self::Av1 => "video/AV1",
+        }
+    }
+
+    /// The name in LiveKit's client and requests, `h264`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::H264 => "h264",
+            Self::H265 => "h265",
+            Self::Vp8 => "vp8",
+            Self::Vp9 => "vp9",
+            Self::Av1 => "av1",
+        }
+    }
+
+    /// The picture alone, which is the same in RTP, in a clip and in any container: slices without
+    /// parameter sets and SEI, OBUs without temporal delimiter.
+    pub fn picture(self, unit: &Bytes) -> Bytes {
+        match self {
+            Self::H264 => annexb::slices(unit),
+            Self::H265 => hevc::slices(unit),
+            Self::Vp8 | Self::Vp9 => unit.clone(),
+            Self::Av1 => match &unit[..] {
+                [0x12, 0, ..] => unit.slice(2..),
+                _ => unit.clone(),
+            },
+        }
+    }
+
+    /// The access units, or frames, of an elementary stream: Annex B or IVF. With each, whether it
+    /// is a keyframe.
+    pub(crate) fn units(self, stream: &[u8]) -> Vec<(Bytes, bool)> {
+        let with = |units: Vec<Bytes>, keyframe: fn(&[u8]) -> bool| {
+            let units = units.into_iter();
+            units
+                .map(|unit| {
+                    let keyframe = keyframe(&unit);
+                    (unit, keyframe)
+                })
+                .collect()
+        };
+        match self {
+            Self::H264 => with(annexb::access_units(stream), annexb::is_idr),
+            Self::H265 => with(hevc::access_units(stream), hevc::is_irap),
+            // RFC 6386 section 9.1: the first bit is 0.
+            Self::Vp8 => with(ivf::frames(stream), |frame| frame[0] & 1 == 0),
+            // frame_marker, profile, show_existing_frame, frame_type.
+            Self::Vp9 => with(ivf::frames(stream), |frame| frame[0] & 0b1100 == 0),
+            // A sequence header behind the temporal delimiter.
+            Self::Av1 => with(ivf::frames(stream), |unit| unit[2] >> 3 == 1),
         }
     }
 }
@@ -144,9 +206,10 @@ impl VideoOptions {
 /// One encoded picture.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccessUnit {
-    /// H.264 in Annex B form, every start code four bytes long; a whole frame of VP8.
+    /// H.264 or H.265 in Annex B form, every start code four bytes long; a whole frame of VP8 or
+    /// VP9; a temporal unit of AV1.
     pub data: Bytes,
-    /// An IDR picture, or a VP8 keyframe.
+    /// Decoding can start here.
     pub keyframe: bool,
     /// Its time in the clip.
     pub pts_us: i64,
@@ -168,7 +231,7 @@ pub struct VideoClip {
     pub options: VideoOptions,
     /// Its pictures; the first is a keyframe.
     pub units: Vec<AccessUnit>,
-    /// The file it was read from: Annex B or IVF.
+    /// The file it was read from: Annex B, or IVF.
     pub path: PathBuf,
 }
 
@@ -197,23 +260,17 @@ impl VideoClip {
         } = options;
         let ending = match codec {
             VideoCodec::H264 => "h264",
+            VideoCodec::H265 => "h265",
             VideoCodec::Vp8 => "ivf",
+            VideoCodec::Vp9 => "vp9.ivf",
+            VideoCodec::Av1 => "av1.ivf",
         };
         let name = format!(
             "video-{width}x{height}-{fps}fps-{seconds}s-gop{gop}-{kbps}k-noise{noise}-slices{slices}.{ending}"
         );
         let path = cached(&name, |path| encode_video(options, path));
         let file = fs::read(&path).expect("the cached clip can be read");
-        let pictures: Vec<(Bytes, bool)> = match codec {
-            VideoCodec::H264 => annexb::access_units(&file)
-                .into_iter()
-                .map(|unit| {
-                    let keyframe = annexb::is_idr(&unit);
-                    (unit, keyframe)
-                })
-                .collect(),
-            VideoCodec::Vp8 => ivf::frames(&file),
-        };
+        let pictures = codec.units(&file);
         assert_eq!(
             pictures.len(),
             (fps * seconds) as usize,
@@ -244,8 +301,13 @@ impl VideoClip {
 impl AudioClip {
     /// The sound that goes with a video clip of so many seconds, from the cache or made now.
     pub fn make(seconds: u32) -> Self {
-        let name = format!("audio-{seconds}s.ogg");
-        let path = cached(&name, |path| encode_audio(seconds, path));
+        Self::pitched(seconds, PITCH)
+    }
+
+    /// The same with beeps of another pitch in Hz, to tell two sounds apart.
+    pub fn pitched(seconds: u32, pitch: u32) -> Self {
+        let name = format!("audio-{seconds}s-{pitch}hz.ogg");
+        let path = cached(&name, |path| encode_audio(seconds, pitch, path));
         let file = fs::read(&path).expect("the cached clip can be read");
         let mut packets = ogg::opus_packets(&file);
         // The encoder's delay makes one packet more, and the loop must be as long as the picture's.
@@ -258,6 +320,16 @@ impl AudioClip {
         packets.truncate(count);
         Self { packets, path }
     }
+}
+
+/// The packets of an Ogg file with one Opus stream.
+///
+/// # Panics
+///
+/// When it is no such file.
+pub fn opus_packets(ogg: &[u8]) -> Vec<Bytes> {
+    let packets = ogg::opus_packets(ogg).into_iter();
+    packets.map(|packet| packet.data).collect()
 }
 
 fn encode_video(options: VideoOptions, path: &Path) {
@@ -296,19 +368,34 @@ fn encode_video(options: VideoOptions, path: &Path) {
             ]);
             command.args(["-f", "h264"]);
         }
-        VideoCodec::Vp8 => {
+        VideoCodec::H265 => {
+            command.args(["-c:v", "libx265", "-preset", "ultrafast"]);
+            let params = format!(
+                "keyint={gop}:min-keyint={gop}:scenecut=0:bframes=0:open-gop=0:repeat-headers=1:\
+                 pools=1:log-level=error"
+            );
+            command.args(["-x265-params", &params, "-f", "hevc"]);
+        }
+        VideoCodec::Vp8 | VideoCodec::Vp9 | VideoCodec::Av1 => {
             let gop = gop.to_string();
-            command.args(["-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8"]);
-            command.args(["-g", &gop, "-keyint_min", &gop]);
-            command.args(["-auto-alt-ref", "0", "-lag-in-frames", "0", "-f", "ivf"]);
+            match codec {
+                VideoCodec::Av1 => command.args(["-c:v", "libaom-av1", "-usage", "realtime"]),
+                VideoCodec::Vp9 => command.args(["-c:v", "libvpx-vp9", "-deadline", "realtime"]),
+                _ => command.args(["-c:v", "libvpx", "-deadline", "realtime"]),
+            };
+            if codec != VideoCodec::Av1 {
+                command.args(["-auto-alt-ref", "0"]);
+            }
+            command.args(["-cpu-used", "8", "-g", &gop, "-keyint_min", &gop]);
+            command.args(["-lag-in-frames", "0", "-f", "ivf"]);
         }
     }
     process::run_ok(command.arg(path), ENCODING_DEADLINE);
 }
 
-fn encode_audio(seconds: u32, path: &Path) {
+fn encode_audio(seconds: u32, pitch: u32, path: &Path) {
     let source = format!(
-        "aevalsrc='0.5*sin(2*PI*440*t)*lt(mod(t,1),0.1)':sample_rate={SAMPLE_RATE}:duration={seconds}"
+        "aevalsrc='0.5*sin(2*PI*{pitch}*t)*lt(mod(t,1),0.1)':sample_rate={SAMPLE_RATE}:duration={seconds}"
     );
     let mut command = ffmpeg();
     command.args(["-f", "lavfi", "-i", &source, "-ac", "2"]);

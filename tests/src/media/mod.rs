@@ -1,20 +1,21 @@
 //! Measures media files with ffmpeg and ffprobe, never with the code under test.
 
+mod copied;
 mod picture;
 mod probe;
 mod sync;
 
+pub use copied::{
+    assert_run_of, assert_some_of, copied_pictures, h264_pictures, opus_without_silence,
+};
 pub use picture::{Picture, picture, pictures};
 pub use probe::{Packet, Probe, Stream, StreamKind, decoded_frames, probe};
-pub use sync::{FlashesAndBeeps, flash_and_beep_offsets, flashes_and_beeps};
+pub use sync::{FlashesAndBeeps, assert_in_sync, flashes_and_beeps};
 
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use bytes::Bytes;
-
-use crate::clip::annexb;
 use crate::peers::Peer;
 use crate::process;
 
@@ -27,12 +28,21 @@ const DEADLINE: Duration = Duration::from_secs(120);
 ///
 /// On the first thing that ffmpeg complains about.
 pub fn decode_without_errors(path: &Path) {
+    decode(path, "0");
+}
+
+/// [`decode_without_errors`] of the sound alone.
+pub fn decode_sound_without_errors(path: &Path) {
+    decode(path, "0:a");
+}
+
+fn decode(path: &Path, streams: &str) {
     let mut command = ffmpeg("error");
     command.args(["-xerror", "-i"]).arg(path);
     // Times as they are: ffmpeg would else complain of pictures closer than its guess of a rate.
     command.args([
         "-map",
-        "0",
+        streams,
         "-fps_mode",
         "passthrough",
         "-enc_time_base",
@@ -49,15 +59,13 @@ pub fn decode_without_errors(path: &Path) {
     );
 }
 
-/// The access units of a file's first H.264 stream, in file order and with the start codes of
-/// [`annexb::access_units`]. ffmpeg may put parameter sets before IDR pictures: compare
-/// [`annexb::slices`].
-pub fn extract_annexb(path: &Path) -> Vec<Bytes> {
-    let mut command = ffmpeg("error");
-    command.arg("-i").arg(path);
-    command.args(["-map", "0:v:0", "-c", "copy"]);
-    command.args(["-bsf:v", "h264_mp4toannexb", "-f", "h264", "-"]);
-    annexb::access_units(&process::run_ok(&mut command, DEADLINE))
+/// Asserts that a file decodes without a complaint and that the times of each of its streams only
+/// grow; gives what ffprobe reads in it.
+pub fn assert_plays(path: &Path) -> Probe {
+    decode_without_errors(path);
+    let probe = probe(path);
+    probe.assert_monotonic();
+    probe
 }
 
 fn ffmpeg(loglevel: &str) -> Command {

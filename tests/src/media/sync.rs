@@ -12,6 +12,8 @@ const FLASH_LUMA: f64 = 200.0;
 const BEEP_DB: f64 = -25.0;
 /// Silence before a beep, so that its own dips do not count as beginnings.
 const SILENCE_US: i64 = 200_000;
+/// Viewers notice sound that is further from its picture.
+const IN_SYNC_US: i64 = 40_000;
 /// Flash and beep of one second are never farther apart than from those of the next.
 const PAIRING_US: i64 = 500_000;
 
@@ -41,9 +43,20 @@ impl FlashesAndBeeps {
     }
 }
 
-/// [`FlashesAndBeeps::offsets`] of a file.
-pub fn flash_and_beep_offsets(path: &Path) -> Vec<i64> {
-    flashes_and_beeps(path).offsets()
+/// Asserts that a file has at least so many flashes with their beeps, and none of the beeps more
+/// than 40 ms before or after its flash.
+///
+/// # Panics
+///
+/// When it has not, with the offsets.
+pub fn assert_in_sync(path: &Path, at_least: usize) {
+    let offsets = flashes_and_beeps(path).offsets();
+    let near = |offset: &i64| offset.abs() <= IN_SYNC_US;
+    assert!(
+        offsets.len() >= at_least && offsets.iter().all(near),
+        "of {} beep less flash: {offsets:?} us, {at_least} wanted",
+        path.display()
+    );
 }
 
 /// Decodes the file's first video and first audio stream and looks for flashes and beeps.

@@ -9,7 +9,8 @@ use rtc::peer_connection::configuration::interceptor_registry::{
     configure_nack, configure_simulcast_extension_headers, configure_twcc_receiver_only,
 };
 use rtc::peer_connection::configuration::media_engine::{
-    MIME_TYPE_H264, MIME_TYPE_OPUS, MIME_TYPE_VP8, MediaEngine,
+    MIME_TYPE_AV1, MIME_TYPE_H264, MIME_TYPE_HEVC, MIME_TYPE_OPUS, MIME_TYPE_VP8, MIME_TYPE_VP9,
+    MediaEngine,
 };
 use rtc::peer_connection::configuration::setting_engine::SettingEngineBuilder;
 use rtc::rtp_transceiver::rtp_sender::{RTCRtpCodec, RTCRtpCodecParameters, RtpCodecKind};
@@ -31,7 +32,10 @@ pub(super) fn video_codec(codec: VideoCodec) -> RTCRtpCodec {
             MIME_TYPE_H264,
             "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f",
         ),
+        VideoCodec::H265 => (MIME_TYPE_HEVC, ""),
         VideoCodec::Vp8 => (MIME_TYPE_VP8, ""),
+        VideoCodec::Vp9 => (MIME_TYPE_VP9, "profile-id=0"),
+        VideoCodec::Av1 => (MIME_TYPE_AV1, ""),
     };
     RTCRtpCodec {
         mime_type: mime_type.to_owned(),
@@ -63,6 +67,9 @@ pub(super) async fn build(
         (opus(), 111, RtpCodecKind::Audio),
         (video_codec(VideoCodec::H264), 102, RtpCodecKind::Video),
         (video_codec(VideoCodec::Vp8), 96, RtpCodecKind::Video),
+        (video_codec(VideoCodec::Vp9), 98, RtpCodecKind::Video),
+        (video_codec(VideoCodec::Av1), 45, RtpCodecKind::Video),
+        (video_codec(VideoCodec::H265), 49, RtpCodecKind::Video),
     ];
     for (rtp_codec, payload_type, kind) in codecs {
         let parameters = RTCRtpCodecParameters {

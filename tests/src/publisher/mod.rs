@@ -11,6 +11,7 @@ mod track;
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use livekit_protocol::{
     AddTrackRequest, AudioTrackFeature, MuteTrackRequest, SimulcastCodec, TrackType, VideoLayer,
     VideoQuality, signal_request,
@@ -25,7 +26,7 @@ use tokio::sync::{Mutex, mpsc};
 use webrtc::media_stream::track_local::TrackLocal;
 use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
 
-use crate::clip::{AudioClip, VideoClip, VideoCodec};
+use crate::clip::{AudioClip, VideoClip, VideoOptions};
 use crate::impairment::Impairment;
 pub use data::DataSender;
 use pump::{Clock, Output, Timeline};
@@ -68,6 +69,19 @@ impl PublishOptions {
         Self::new(Media::Video(Arc::new(clip)), TrackSource::ScreenShare)
     }
 
+    /// A shared screen's own sound, again and again.
+    pub fn screen_share_audio(clip: AudioClip) -> Self {
+        Self::new(Media::Audio(Arc::new(clip)), TrackSource::ScreenShareAudio)
+    }
+
+    /// A camera and a microphone whose clips are equally long, in sync.
+    pub fn camera_and_microphone(options: VideoOptions) -> Vec<Self> {
+        vec![
+            Self::camera(VideoClip::make(options)),
+            Self::microphone(AudioClip::make(options.seconds)),
+        ]
+    }
+
     /// A microphone that plays the clip again and again.
     pub fn microphone(clip: AudioClip) -> Self {
         Self::new(Media::Audio(Arc::new(clip)), TrackSource::Microphone)
@@ -103,6 +117,14 @@ impl PublishOptions {
     pub fn ignoring_keyframe_requests(mut self) -> Self {
         self.answer_keyframe_requests = false;
         self
+    }
+
+    /// The frame of the clip that was sent, as a file that copied it holds it.
+    fn frame(&self, index: usize) -> Bytes {
+        match &self.media {
+            Media::Audio(clip) => clip.packets[index].data.clone(),
+            Media::Video(clip) => clip.options.codec.picture(&clip.units[index].data),
+        }
     }
 
     fn codec(&self) -> RTCRtpCodec {
@@ -147,11 +169,7 @@ impl PublishOptions {
                     ..VideoLayer::default()
                 }];
                 request.simulcast_codecs = vec![SimulcastCodec {
-                    codec: match clip.options.codec {
-                        VideoCodec::H264 => "h264",
-                        VideoCodec::Vp8 => "vp8",
-                    }
-                    .to_owned(),
+                    codec: clip.options.codec.name().to_owned(),
                     cid: cid.to_owned(),
                     layers: request.layers.clone(),
                     ..SimulcastCodec::default()

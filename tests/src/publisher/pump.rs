@@ -1,6 +1,7 @@
 //! Sends a clip in real time: each access unit as RTP packets at its time, and a sender report a
 //! second, all from one clock, so that the reports map every track to the same wall clock exactly.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -80,11 +81,32 @@ pub(super) struct Control {
     was_muted: AtomicBool,
     keyframe_wanted: AtomicBool,
     keyframe_requests: AtomicUsize,
+    payloads: Mutex<VecDeque<Payloads>>,
+}
+
+/// RTP payloads that are in no clip.
+#[derive(Debug)]
+pub(super) struct Payloads {
+    pub(super) payloads: Vec<Bytes>,
+    /// Instead of a frame of the clip; else before one.
+    pub(super) instead: bool,
 }
 
 impl Control {
     pub(super) fn sent(&self) -> MutexGuard<'_, Vec<Sent>> {
         self.sent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn send_payloads(&self, payloads: Payloads) {
+        self.payloads().push_back(payloads);
+    }
+
+    pub(super) fn has_payloads(&self) -> bool {
+        !self.payloads().is_empty()
+    }
+
+    fn payloads(&self) -> MutexGuard<'_, VecDeque<Payloads>> {
+        self.payloads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn set_muted(&self, muted: bool) {
@@ -159,28 +181,44 @@ impl Output {
             .expect("the clip can be packetized");
         let count = payloads.len();
         for (index, payload) in payloads.into_iter().enumerate() {
-            self.packets = self.packets.wrapping_add(1);
-            self.octets = self.octets.wrapping_add(payload.len() as u32);
-            let header = Header {
-                version: 2,
-                marker: index + 1 == count,
-                payload_type: self.payload_type,
-                sequence_number: self.sequence_number,
-                timestamp,
-                ssrc: self.ssrc,
-                ..Header::default()
-            };
-            self.sequence_number = self.sequence_number.wrapping_add(1);
-            if self
-                .track
-                .write_rtp(Packet { header, payload })
-                .await
-                .is_err()
-            {
+            if !self.packet(payload, timestamp, index + 1 == count).await {
                 return false;
             }
         }
         self.report().await
+    }
+
+    /// Sends the payloads of no clip whose turn it is, just before what is `due`. Tells whether
+    /// the clip's frame is still to be sent; `None` when the connection has ended.
+    async fn interject(&mut self, control: &Control, due: Instant) -> Option<bool> {
+        let next = control.payloads().pop_front();
+        let Some(Payloads { payloads, instead }) = next else {
+            return Some(true);
+        };
+        let timestamp = self.timestamp(due).wrapping_sub(1);
+        for (index, payload) in payloads.into_iter().enumerate() {
+            if !self.packet(payload, timestamp, index % 2 == 1).await {
+                return None;
+            }
+        }
+        Some(!instead)
+    }
+
+    async fn packet(&mut self, payload: Bytes, timestamp: u32, marker: bool) -> bool {
+        self.packets = self.packets.wrapping_add(1);
+        self.octets = self.octets.wrapping_add(payload.len() as u32);
+        let header = Header {
+            version: 2,
+            marker,
+            payload_type: self.payload_type,
+            sequence_number: self.sequence_number,
+            timestamp,
+            ssrc: self.ssrc,
+            ..Header::default()
+        };
+        self.sequence_number = self.sequence_number.wrapping_add(1);
+        let packet = Packet { header, payload };
+        self.track.write_rtp(packet).await.is_ok()
     }
 
     async fn report(&mut self) -> bool {
@@ -245,6 +283,14 @@ pub(super) async fn play_video(
         if index >= count && !repeat {
             return;
         }
+        match output.interject(&control, due).await {
+            Some(true) => {}
+            Some(false) => {
+                index += 1;
+                continue;
+            }
+            None => return,
+        }
         let unit = &clip.units[index % count];
         output.log(&control, index % count, unit.keyframe, due);
         if !output.send(&unit.data, due).await {
@@ -276,6 +322,11 @@ pub(super) async fn play_audio(
         }
         if control.muted.load(Ordering::Relaxed) {
             continue;
+        }
+        match output.interject(&control, due).await {
+            Some(true) => {}
+            Some(false) => continue,
+            None => return,
         }
         let index = index % clip.packets.len();
         output.log(&control, index, true, due);

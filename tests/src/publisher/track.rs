@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use webrtc::media_stream::track_local::{TrackLocal, TrackLocalEvent};
 use webrtc::rtp_transceiver::RtpSender;
 
-use super::pump::{self, Control, Output, Timeline};
+use super::pump::{self, Control, Output, Payloads, Timeline};
 use super::{Media, PublishOptions, TrackInfo, keyframes};
 
 /// One access unit, or packet of sound, that went out.
@@ -99,6 +100,39 @@ impl PublishedTrack {
     /// Everything sent so far, in order.
     pub fn sent(&self) -> Vec<Sent> {
         self.control.sent().clone()
+    }
+
+    /// The frames of [`sent`](Self::sent), as a file that copied them holds them: pictures without
+    /// parameter sets, Opus packets.
+    pub fn sent_frames(&self) -> Vec<Bytes> {
+        let sent = self.control.sent();
+        sent.iter()
+            .map(|sent| self.options.frame(sent.index))
+            .collect()
+    }
+
+    /// Sends packets with these payloads, whatever they are, before one of the next frames: a
+    /// later call's come before a later frame. Each second one has the marker and all of a call
+    /// have one timestamp of their own. `instead`: that frame itself is left out.
+    pub fn send_payloads(&self, payloads: Vec<Bytes>, instead: bool) {
+        self.control.send_payloads(Payloads { payloads, instead });
+    }
+
+    /// Waits until all of these payloads have been sent.
+    ///
+    /// # Panics
+    ///
+    /// When the deadline passes first.
+    pub async fn payloads_sent(&self, deadline: Duration) {
+        let sent = async {
+            while self.control.has_payloads() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        assert!(
+            timeout(deadline, sent).await.is_ok(),
+            "payloads are left after {deadline:?}"
+        );
     }
 
     /// Keyframe requests received so far.

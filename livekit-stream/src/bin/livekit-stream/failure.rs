@@ -31,6 +31,32 @@ impl Failure {
         Self::failed(format!("{attempt}: {}", causes(error)))
     }
 
+    /// What clap says, in one line; `None` for help and version, which are no failures.
+    pub(crate) fn of_command_line(error: &clap::Error) -> Option<Self> {
+        use clap::error::ErrorKind::{
+            DisplayHelp, DisplayHelpOnMissingArgumentOrSubcommand, DisplayVersion,
+        };
+        if matches!(
+            error.kind(),
+            DisplayHelp | DisplayVersion | DisplayHelpOnMissingArgumentOrSubcommand
+        ) {
+            return None;
+        }
+        let text = error.to_string();
+        let text = text.strip_prefix("error: ").unwrap_or(&text);
+        let mut parts: Vec<String> = Vec::new();
+        for paragraph in text.split("\n\n") {
+            // What follows is the same for every error: the usage, and where help is.
+            if paragraph.starts_with("Usage:") || paragraph.starts_with("For more information") {
+                break;
+            }
+            let words = paragraph.split_whitespace().map(without_address);
+            parts.push(words.collect::<Vec<_>>().join(" "));
+        }
+        parts.push("see --help".to_owned());
+        Some(Self::usage(parts.join("; ")))
+    }
+
     fn new(text: &str, exit_code: u8) -> Self {
         // Servers' answers may have several lines.
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -45,6 +71,17 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
+    }
+}
+
+/// A word of the command line that is an address may hold a stream key: its scheme alone is told.
+fn without_address(word: &str) -> String {
+    match word.split_once("://") {
+        Some((scheme, rest)) => {
+            let quote = if rest.ends_with('\'') { "'" } else { "" };
+            format!("{scheme}://...{quote}")
+        }
+        None => word.to_owned(),
     }
 }
 

@@ -44,9 +44,17 @@ enum Command {
 const SHUTDOWN: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    start_logging();
-    match run(cli.command) {
+    let done = match Cli::try_parse() {
+        Ok(cli) => {
+            start_logging();
+            run(cli.command)
+        }
+        Err(error) => match Failure::of_command_line(&error) {
+            Some(failure) => Err(failure),
+            None => error.exit(),
+        },
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             display::say(&format!("error: {failure}"));

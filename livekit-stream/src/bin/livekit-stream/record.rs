@@ -13,9 +13,9 @@ use crate::session::{Session, Start};
 
 /// Record participants of a room to fragmented MP4, playable at any moment
 ///
-/// H.264 and Opus are copied as they come, VP8 is transcoded to H.264. The recording ends at
-/// --duration, Ctrl-C, SIGTERM or the room's end; somebody who leaves and comes back goes on in
-/// the same file.
+/// H.264, H.265, VP9, AV1 and Opus are copied as they come, VP8 is transcoded to H.264. The
+/// recording ends at --duration, Ctrl-C, SIGTERM or the room's end; somebody who leaves and comes
+/// back goes on in the same file.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// File for one participant, or directory for everybody: an existing one, or a path that ends
@@ -76,7 +76,7 @@ impl Start for Recording<'_> {
             .map_err(|error| {
                 Failure::of(&format!("cannot create a file for {identity}"), &error)
             })?;
-        let builder = self.selection.recorder(Recorder::follow(room, identity));
+        let builder = self.selection.apply(Recorder::follow(room, identity));
         let recorder = builder.to_file(&path).await;
         let recorder = recorder.map_err(|error| Failure::failed(causes(&error)))?;
         let what = format!("recording {identity} to {}", path.display());

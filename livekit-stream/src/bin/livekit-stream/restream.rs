@@ -14,7 +14,7 @@ use crate::session::{Session, Start};
 
 /// Send a participant of a room to RTMP servers
 ///
-/// H.264 is copied as it comes, VP8 is transcoded to H.264, and Opus to AAC, once for all
+/// H.264 is copied as it comes, VP8 and VP9 are transcoded to H.264, and Opus to AAC, once for all
 /// targets. A target that fails does not disturb the others; a connection that is lost is made
 /// again.
 #[derive(clap::Args)]
@@ -69,9 +69,7 @@ struct Restream<'a> {
 
 impl Start for Restream<'_> {
     async fn start(&mut self, room: &Room, identity: &str) -> Result<(Running, String), Failure> {
-        let mut builder = self
-            .selection
-            .restreamer(Restreamer::follow(room, identity));
+        let mut builder = self.selection.apply(Restreamer::follow(room, identity));
         for target in self.targets {
             builder = builder.target(target);
         }

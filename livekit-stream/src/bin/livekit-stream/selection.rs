@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use livekit_stream::codec::MediaKind;
 use livekit_stream::{
-    AudioMode, MediaSource, RecorderBuilder, RemoteParticipant, RestreamerBuilder, Room, RoomEvent,
-    TrackSource, VideoMode, VideoQuality,
+    AudioMode, MediaSource, OutputBuilder, RemoteParticipant, Room, RoomEvent, TrackSource,
+    VideoMode, VideoQuality,
 };
 
 /// A shared screen's sound is published just after its picture; so long it is waited for.
@@ -62,20 +62,8 @@ impl Selection {
         self.video == VideoMode::None && self.audio == AudioMode::None
     }
 
-    /// These options on a recorder.
-    pub(crate) fn recorder(&self, builder: RecorderBuilder) -> RecorderBuilder {
-        let builder = builder
-            .source(self.source)
-            .video(self.video)
-            .audio(self.audio);
-        match self.duration {
-            Some(duration) => builder.duration(duration),
-            None => builder,
-        }
-    }
-
-    /// These options on a restreamer.
-    pub(crate) fn restreamer(&self, builder: RestreamerBuilder) -> RestreamerBuilder {
+    /// These options on a recorder or a restreamer.
+    pub(crate) fn apply<O>(&self, builder: OutputBuilder<O>) -> OutputBuilder<O> {
         let builder = builder
             .source(self.source)
             .video(self.video)
@@ -190,27 +178,24 @@ impl<'a> Finder<'a> {
         if self.taken.contains(identity) || !(chosen || self.selection.participants.is_empty()) {
             return false;
         }
-        let has = |source: TrackSource| {
-            participant
-                .track_publications()
-                .iter()
-                .any(|track| track.source() == source)
-        };
         let source = self.selection.source;
+        let video = source.video_publications(participant);
+        let audio = source.audio_publications(participant);
         let with_video = self.selection.video != VideoMode::None;
         let with_audio = self.selection.audio != AudioMode::None;
-        let screen_audio = source == MediaSource::Screen && has(TrackSource::ScreenShareAudio);
-        if with_video && has(source.video()) {
+        if with_video && !video.is_empty() {
             let first_seen = *self.seen.entry(identity.to_owned()).or_insert(now);
             return source == MediaSource::Camera
                 || !with_audio
-                || screen_audio
+                || audio
+                    .iter()
+                    .any(|track| track.source() == TrackSource::ScreenShareAudio)
                 || now.duration_since(first_seen) >= SCREEN_AUDIO_WAIT;
         }
         // Sound alone will do if no pictures are asked for, or if it is known whose is wanted.
         let alone =
             !with_video || source == MediaSource::Camera && (chosen || self.scope == Scope::All);
-        with_audio && alone && (screen_audio || has(TrackSource::Microphone))
+        with_audio && alone && !audio.is_empty()
     }
 }
 

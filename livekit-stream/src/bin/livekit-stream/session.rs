@@ -101,6 +101,9 @@ impl<'a, S: Start> Session<'a, S> {
         say(&format!("joined {} as {}", room.name(), room.identity()));
         say(&format!("waiting for {}", self.finder.awaited()));
         let ended = self.follow(&room, &mut events, &mut stop).await;
+        if let Ended::Signal(name) = ended {
+            say(&format!("{name}: ending, once more ends at once"));
+        }
         self.finish(&ended).await;
         let (room_name, room_sid, identity) = (room.name(), room.sid(), room.identity());
         room.close().await;

@@ -2,6 +2,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
+use crate::codec::opus;
 use crate::decode::audio_decoder;
 use crate::frame::ffmpeg::ffmpeg;
 use crate::frame::{VideoRotation, VideoSize};
@@ -169,6 +170,16 @@ fn the_packet_behind_a_gap_may_hold_the_lost_sound() {
 }
 
 proptest! {
+    #[test]
+    fn what_is_not_well_formed_is_refused_and_nothing_else(
+        packet in prop::collection::vec(any::<u8>(), 1..80),
+    ) {
+        let mut decoder = audio_decoder(Codec::Opus, 48_000, 2).expect("in range");
+        let decoded = decoder.decode(&frame(&packet, 0)).is_ok();
+        let sound = opus::duration(&packet).is_some() && opus::is_well_formed(&packet);
+        prop_assert_eq!(decoded, sound, "{:x?}", packet);
+    }
+
     #[test]
     fn garbage_is_never_more_than_an_error(
         packets in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..200), 1..8),

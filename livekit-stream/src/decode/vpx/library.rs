@@ -1,4 +1,5 @@
-//! libvpx, opened at run time: no crate carries its source, and nothing but VP8 needs it.
+//! libvpx, opened at run time: no crate carries its source, and nothing but VP8 and VP9
+//! needs it.
 //!
 //! The declarations follow `vpx_codec.h`, `vpx_decoder.h` and `vpx_image.h`, whose layouts have
 //! not changed since libvpx 1.4 (2015).
@@ -8,10 +9,9 @@
 use std::ffi::{CStr, c_char, c_int, c_long, c_uchar, c_uint, c_void};
 use std::sync::OnceLock;
 
-use super::super::{DecodeError, copy_i420};
-use super::corrupt;
+use super::super::{DecodeError, LastPicture, copy_i420};
 use crate::codec::Codec;
-use crate::frame::{ColorSpace, VideoFrame, VideoSize};
+use crate::frame::{ColorMatrix, ColorRange, ColorSpace, VideoFrame, VideoSize};
 
 /// What the library may be called, newest first.
 #[cfg(target_os = "macos")]
@@ -45,6 +45,10 @@ const ABI_MISMATCH: c_int = 3;
 const ABI_VERSIONS: [c_int; 8] = [12, 11, 10, 9, 13, 14, 15, 16];
 /// `VPX_IMG_FMT_I420`.
 const FORMAT_I420: c_uint = 0x102;
+/// `VPX_CS_BT_709`.
+const CS_BT709: c_int = 2;
+/// `VPX_CR_FULL_RANGE`.
+const FULL_RANGE: c_int = 1;
 
 /// Room for a `vpx_codec_ctx_t`, which takes seven words at most.
 #[repr(C)]
@@ -85,6 +89,7 @@ type Decode =
 /// The functions of an open libvpx.
 pub(super) struct Library {
     vp8: unsafe extern "C" fn() -> *const c_void,
+    vp9: unsafe extern "C" fn() -> *const c_void,
     init: Init,
     decode: Decode,
     get_frame: unsafe extern "C" fn(*mut RawContext, *mut *const c_void) -> *const RawImage,
@@ -124,6 +129,7 @@ impl Library {
             let library = libloading::Library::new(name)?;
             Ok(Self {
                 vp8: *library.get(b"vpx_codec_vp8_dx\0")?,
+                vp9: *library.get(b"vpx_codec_vp9_dx\0")?,
                 init: *library.get(b"vpx_codec_dec_init_ver\0")?,
                 decode: *library.get(b"vpx_codec_decode\0")?,
                 get_frame: *library.get(b"vpx_codec_get_frame\0")?,
@@ -134,7 +140,7 @@ impl Library {
         }
     }
 
-    fn error(&self, code: c_int) -> DecodeError {
+    fn error(&self, codec: Codec, code: c_int) -> DecodeError {
         // SAFETY: takes any value and gives a constant string that ends in a zero byte.
         let text = unsafe {
             let text = (self.describe)(code);
@@ -144,15 +150,17 @@ impl Library {
                 CStr::from_ptr(text).to_string_lossy()
             }
         };
-        corrupt(format!("{text} (libvpx error {code})"))
+        corrupt(codec, format!("{text} (libvpx error {code})"))
     }
 }
 
 /// One decoder.
 pub(super) struct Context {
     library: &'static Library,
+    codec: Codec,
     /// In a box: libvpx may keep pointers into it.
     raw: Box<RawContext>,
+    last: LastPicture,
 }
 
 // SAFETY: a context is used by one thread at a time through `&mut`, and libvpx keeps nothing in
@@ -160,8 +168,12 @@ pub(super) struct Context {
 unsafe impl Send for Context {}
 
 impl Context {
-    /// A VP8 decoder.
-    pub(super) fn vp8(library: &'static Library) -> Result<Self, DecodeError> {
+    /// A decoder of VP9, or of VP8.
+    pub(super) fn new(library: &'static Library, codec: Codec) -> Result<Self, DecodeError> {
+        let interface = match codec {
+            Codec::Vp9 => library.vp9,
+            _ => library.vp8,
+        };
         let config = RawConfig {
             threads: 1,
             width: 0,
@@ -173,22 +185,21 @@ impl Context {
             // SAFETY: `raw` is zeroed and larger than the library's structure; `config` outlives
             // the call; a library that was built with another version refuses to start.
             code = unsafe {
-                (library.init)(
-                    &raw mut *raw,
-                    (library.vp8)(),
-                    &raw const config,
-                    0,
-                    version,
-                )
+                (library.init)(&raw mut *raw, interface(), &raw const config, 0, version)
             };
             if code == OK {
-                return Ok(Self { library, raw });
+                return Ok(Self {
+                    library,
+                    codec,
+                    raw,
+                    last: LastPicture::default(),
+                });
             }
             if code != ABI_MISMATCH {
                 break;
             }
         }
-        Err(library.error(code))
+        Err(library.error(codec, code))
     }
 
     /// Decodes a frame; `None` when there is nothing to show.
@@ -198,7 +209,7 @@ impl Context {
         normalize_stride: bool,
     ) -> Result<Option<VideoFrame>, DecodeError> {
         let length = c_uint::try_from(frame.len())
-            .map_err(|_| corrupt(format!("a frame of {} bytes", frame.len())))?;
+            .map_err(|_| corrupt(self.codec, format!("a frame of {} bytes", frame.len())))?;
         // SAFETY: the context is initialised; `frame` is `length` bytes long and only read
         // during the call; the deadline 0 means none.
         let code = unsafe {
@@ -206,7 +217,7 @@ impl Context {
             (self.library.decode)(&raw mut *self.raw, frame.as_ptr(), length, user, 0)
         };
         if code != OK {
-            return Err(self.library.error(code));
+            return Err(self.library.error(self.codec, code));
         }
         let mut iterator = std::ptr::null();
         // SAFETY: as above; the image that is returned is valid until the next call.
@@ -218,7 +229,13 @@ impl Context {
             }
         };
         if image.format != FORMAT_I420 {
-            return Err(corrupt(format!("image format {:#x}", image.format)));
+            return Err(corrupt(
+                self.codec,
+                format!(
+                    "image format {:#x}, only 4:2:0 of 8 bits is decoded",
+                    image.format
+                ),
+            ));
         }
         let size = VideoSize {
             width: image.shown_width,
@@ -238,9 +255,30 @@ impl Context {
             let bytes = unsafe { std::slice::from_raw_parts(image.planes[index], length) };
             (bytes, stride)
         });
-        let color = ColorSpace::default();
-        copy_i420(Codec::Vp8, size, color, planes, normalize_stride).map(Some)
+        let color = match self.codec {
+            Codec::Vp9 => color_of(image),
+            _ => ColorSpace::default(),
+        };
+        let last = &mut self.last;
+        copy_i420(self.codec, size, color, planes, normalize_stride, last).map(Some)
     }
+}
+
+fn color_of(image: &RawImage) -> ColorSpace {
+    ColorSpace {
+        matrix: match image.color_space {
+            CS_BT709 => ColorMatrix::Bt709,
+            _ => ColorMatrix::Bt601,
+        },
+        range: match image.range {
+            FULL_RANGE => ColorRange::Full,
+            _ => ColorRange::Limited,
+        },
+    }
+}
+
+fn corrupt(codec: Codec, reason: String) -> DecodeError {
+    DecodeError::Corrupt { codec, reason }
 }
 
 impl Drop for Context {

@@ -6,11 +6,14 @@ use crate::decode::{video_decoder, video_decoder_with};
 use crate::frame::ffmpeg::ffmpeg;
 use crate::frame::{VideoRotation, VideoSize};
 
+const CODECS: [Codec; 2] = [Codec::Vp8, Codec::Vp9];
+
 fn frame(data: &[u8]) -> EncodedFrame {
     EncodedFrame {
         codec: Codec::Vp8,
         data: Bytes::copy_from_slice(data),
-        keyframe: data.first().is_some_and(|tag| tag & 1 == 0),
+        // The decoder looks for itself.
+        keyframe: false,
         timestamp_us: 0,
         rotation: VideoRotation::Deg0,
         size: VideoSize::default(),
@@ -19,8 +22,8 @@ fn frame(data: &[u8]) -> EncodedFrame {
 }
 
 /// A decoder, or `None`, after saying so, when libvpx is not installed and need not be.
-fn decoder() -> Option<Box<dyn VideoDecoder>> {
-    match video_decoder(Codec::Vp8) {
+fn decoder(codec: Codec) -> Option<Box<dyn VideoDecoder>> {
+    match video_decoder(codec) {
         Ok(decoder) => Some(decoder),
         Err(e) if std::env::var("PEERS").is_ok_and(|v| v == "required") => {
             panic!("PEERS=required, but {e}")
@@ -32,11 +35,21 @@ fn decoder() -> Option<Box<dyn VideoDecoder>> {
     }
 }
 
-/// A VP8 stream in an IVF file, and its frames.
-fn clip(width: u32, height: u32, frames: u32, options: &str) -> Option<(Vec<u8>, Vec<Vec<u8>>)> {
+/// A stream in an IVF file, and its frames.
+fn clip(
+    codec: Codec,
+    width: u32,
+    height: u32,
+    frames: u32,
+    options: &str,
+) -> Option<(Vec<u8>, Vec<Vec<u8>>)> {
+    let encoder = match codec {
+        Codec::Vp9 => "libvpx-vp9",
+        _ => "libvpx",
+    };
     let file = ffmpeg(
         &format!(
-            "-f lavfi -i testsrc2=s=320x240:r=30,crop={width}:{height}:0:0:exact=1 -frames:v {frames} -pix_fmt yuv420p -c:v libvpx -b:v 500k -g 15 -deadline realtime -cpu-used 8 {options} -f ivf -"
+            "-f lavfi -i testsrc2=s=320x240:r=30,crop={width}:{height}:0:0:exact=1 -frames:v {frames} -pix_fmt yuv420p -c:v {encoder} -b:v 500k -g 15 -deadline realtime -cpu-used 8 {options} -f ivf -"
         ),
         &[],
     )?;
@@ -52,8 +65,12 @@ fn clip(width: u32, height: u32, frames: u32, options: &str) -> Option<(Vec<u8>,
 
 #[test]
 fn every_picture_is_exact() {
-    for (width, height) in [(320, 240), (161, 91)] {
-        let (Some(mut decoder), Some((file, frames))) = (decoder(), clip(width, height, 20, ""))
+    for (codec, width, height) in CODECS
+        .into_iter()
+        .flat_map(|codec| [(codec, 320, 240), (codec, 161, 91)])
+    {
+        let (Some(mut decoder), Some((file, frames))) =
+            (decoder(codec), clip(codec, width, height, 20, ""))
         else {
             return;
         };
@@ -68,66 +85,79 @@ fn every_picture_is_exact() {
             assert!(picture.is_tight());
             got.extend_from_slice(picture.data());
         }
-        assert!(got == wanted, "{width}x{height}: pixels differ");
+        assert!(got == wanted, "{codec} {width}x{height}: pixels differ");
     }
 }
 
 #[test]
 fn frames_that_are_only_references_show_nothing() {
     let options = "-deadline good -auto-alt-ref 1 -lag-in-frames 16 -cpu-used 4";
-    let (Some(mut decoder), Some((file, frames))) = (decoder(), clip(320, 240, 40, options)) else {
-        return;
-    };
-    let wanted = ffmpeg("-f ivf -i - -f rawvideo -pix_fmt yuv420p -", &file).expect("there");
-    let pictures = frames
-        .iter()
-        .filter_map(|data| decoder.decode(&frame(data)).expect("decodes"));
-    let got: Vec<u8> = pictures
-        .flat_map(|picture| picture.data().to_vec())
-        .collect();
-    assert!(got == wanted, "pixels differ");
+    for codec in CODECS {
+        let (Some(mut decoder), Some((file, frames))) =
+            (decoder(codec), clip(codec, 320, 240, 40, options))
+        else {
+            return;
+        };
+        let wanted = ffmpeg("-f ivf -i - -f rawvideo -pix_fmt yuv420p -", &file).expect("there");
+        let pictures = frames
+            .iter()
+            .filter_map(|data| decoder.decode(&frame(data)).expect("decodes"));
+        let got: Vec<u8> = pictures
+            .flat_map(|picture| picture.data().to_vec())
+            .collect();
+        assert!(got == wanted, "{codec}: pixels differ");
+    }
 }
 
 #[test]
 fn the_size_may_change_in_mid_stream() {
-    let (Some(mut decoder), Some((_, small)), Some((_, large))) =
-        (decoder(), clip(160, 90, 2, ""), clip(320, 180, 2, ""))
-    else {
-        return;
-    };
-    for (clip, width) in [(&small, 160), (&large, 320), (&small, 160)] {
-        for data in clip {
-            let picture = decoder
-                .decode(&frame(data))
-                .expect("decodes")
-                .expect("no delay");
-            assert_eq!(picture.width(), width);
+    for codec in CODECS {
+        let (Some(mut decoder), Some((_, small)), Some((_, large))) = (
+            decoder(codec),
+            clip(codec, 160, 90, 2, ""),
+            clip(codec, 320, 180, 2, ""),
+        ) else {
+            return;
+        };
+        for (clip, width) in [(&small, 160), (&large, 320), (&small, 160)] {
+            for data in clip {
+                let picture = decoder
+                    .decode(&frame(data))
+                    .expect("decodes")
+                    .expect("no delay");
+                assert_eq!(picture.width(), width);
+            }
         }
     }
 }
 
 #[test]
 fn a_damaged_frame_is_an_error_and_the_next_keyframe_heals_it() {
-    let (Some(mut decoder), Some((_, frames))) = (decoder(), clip(160, 90, 31, "")) else {
-        return;
-    };
-    let mut shown = Vec::new();
-    let mut errors = Vec::new();
-    for (index, data) in frames.iter().enumerate() {
-        let data = if index == 5 { &data[..2] } else { &data[..] };
-        match decoder.decode(&frame(data)) {
-            Ok(picture) => shown.extend(picture.map(|_| index)),
-            Err(e) => errors.push((index, e.to_string())),
+    for codec in CODECS {
+        let (Some(mut decoder), Some((_, frames))) = (decoder(codec), clip(codec, 160, 90, 31, ""))
+        else {
+            return;
+        };
+        let mut shown = Vec::new();
+        let mut errors = Vec::new();
+        for (index, data) in frames.iter().enumerate() {
+            let data = if index == 5 { &data[..2] } else { &data[..] };
+            match decoder.decode(&frame(data)) {
+                Ok(picture) => shown.extend(picture.map(|_| index)),
+                Err(e) => errors.push((index, e.to_string())),
+            }
         }
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        let wanted = format!("{codec} decoder: 2 bytes without a frame header");
+        assert_eq!(errors[0].1, wanted);
+        assert_eq!(shown, (0..5).chain(15..31).collect::<Vec<_>>());
     }
-    assert_eq!(errors.len(), 1, "{errors:?}");
-    assert_eq!(errors[0].1, "VP8 decoder: 2 bytes without a frame header");
-    assert_eq!(shown, (0..5).chain(15..31).collect::<Vec<_>>());
 }
 
 #[test]
 fn the_decoders_stride_is_kept_on_request() {
-    let (Some(_), Some((file, frames))) = (decoder(), clip(161, 91, 1, "")) else {
+    let (Some(_), Some((file, frames))) = (decoder(Codec::Vp8), clip(Codec::Vp8, 161, 91, 1, ""))
+    else {
         return;
     };
     let options = VideoOptions {
@@ -145,15 +175,18 @@ fn the_decoders_stride_is_kept_on_request() {
 
 #[test]
 fn a_header_that_claims_too_much_is_refused() {
-    let Some(mut decoder) = decoder() else {
-        return;
-    };
-    let header = [0x10, 0, 0, 0x9d, 0x01, 0x2a, 0xff, 0x3f, 0xff, 0x3f, 0, 0];
-    let error = decoder.decode(&frame(&header)).expect_err("too large");
-    assert_eq!(
-        error.to_string(),
-        "VP8 decoder: a picture of 16383x16383 pixels"
-    );
+    let vp8 = [0x10, 0, 0, 0x9d, 0x01, 0x2a, 0xff, 0x3f, 0xff, 0x3f, 0, 0];
+    let vp9 = [
+        0x82, 0x49, 0x83, 0x42, 0x0f, 0xff, 0xff, 0xff, 0xf0, 0, 0, 0,
+    ];
+    for (codec, header, side) in [(Codec::Vp8, vp8, 16_383), (Codec::Vp9, vp9, 65_536)] {
+        let Some(mut decoder) = decoder(codec) else {
+            return;
+        };
+        let error = decoder.decode(&frame(&header)).expect_err("too large");
+        let wanted = format!("{codec} decoder: a picture of {side}x{side} pixels");
+        assert_eq!(error.to_string(), wanted);
+    }
 }
 
 #[test]
@@ -176,11 +209,14 @@ proptest! {
         width in 0..600_u16,
         height in 0..600_u16,
     ) {
-        let Some(mut decoder) = decoder() else {
+        let (Some(mut decoder), Some(mut vp9)) = (decoder(Codec::Vp8), decoder(Codec::Vp9)) else {
             return Ok(());
         };
         for bytes in frames {
             let _ = decoder.decode(&frame(&bytes));
+            // Size and quantizers of a real keyframe, so that what follows is decoded.
+            let start = [0x82, 0x49, 0x83, 0x42, 0, 0x09, 0xf0, 0x05, 0x98, 0x20, 0x20];
+            let _ = vp9.decode(&frame(&[&start[..], &bytes].concat()));
             let mut keyframe = vec![0x10, 2, 0, 0x9d, 0x01, 0x2a];
             keyframe.extend(width.to_le_bytes());
             keyframe.extend(height.to_le_bytes());
@@ -195,21 +231,27 @@ proptest! {
         flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..20),
     ) {
         use std::sync::OnceLock;
-        static CLIP: OnceLock<Option<Vec<Vec<u8>>>> = OnceLock::new();
-        let clip = CLIP.get_or_init(|| Some(clip(160, 90, 6, "")?.1));
-        let (Some(mut decoder), Some(clip)) = (decoder(), clip) else {
+        type Clips = Option<Vec<(Codec, Vec<Vec<u8>>)>>;
+        static CLIPS: OnceLock<Clips> = OnceLock::new();
+        let make = |codec| Some((codec, clip(codec, 160, 90, 6, "")?.1));
+        let Some(clips) = CLIPS.get_or_init(|| CODECS.into_iter().map(make).collect()) else {
             return Ok(());
         };
-        for data in clip {
-            let mut data = data[..=cut.index(data.len())].to_vec();
-            for (at, value) in &flips {
-                // The size in the first ten bytes stays, so that what follows is decoded.
-                let at = at.index(data.len());
-                if at >= 10 {
-                    data[at] ^= value;
+        for (codec, clip) in clips {
+            let Some(mut decoder) = decoder(*codec) else {
+                return Ok(());
+            };
+            for data in clip {
+                let mut data = data[..=cut.index(data.len())].to_vec();
+                for (at, value) in &flips {
+                    // The size in the first ten bytes stays, so that what follows is decoded.
+                    let at = at.index(data.len());
+                    if at >= 10 {
+                        data[at] ^= value;
+                    }
                 }
+                let _ = decoder.decode(&frame(&data));
             }
-            let _ = decoder.decode(&frame(&data));
         }
     }
 }

@@ -2,17 +2,18 @@
 
 use bytes::Bytes;
 use mp4_atom::{
-    Audio, Avc1, Avc3, Avcc, AvccExt, Codec as SampleEntry, Dinf, Dops, Dref, DrefEntry, Encode,
-    Esds, FixedPoint, FourCC, Ftyp, Hdlr, Matrix, Mdhd, Mdia, Minf, Moov, Mp4a, Mvex, Mvhd, Opus,
-    Smhd, Stbl, Stco, Stsd, Tkhd, Trak, Trex, Url, Visual, Vmhd, esds,
+    Audio, Codec as SampleEntry, Dinf, Dops, Dref, DrefEntry, Encode, Esds, FixedPoint, FourCC,
+    Ftyp, Hdlr, Matrix, Mdhd, Mdia, Minf, Moov, Mp4a, Mvex, Mvhd, Opus, Smhd, Stbl, Stco, Stsd,
+    Tkhd, Trak, Trex, Url, Vmhd, esds,
 };
 
 use super::ParameterSetPlacement;
 use super::fragment::{NON_SYNC_SAMPLE, SYNC_SAMPLE};
+use super::video;
 use crate::codec::Codec;
 use crate::codec::aac::AudioSpecificConfig;
 use crate::frame::{VideoRotation, VideoSize};
-use crate::mux::{AudioTrack, MuxError, Track, VideoTrack};
+use crate::mux::{AudioTrack, MuxError, Track};
 
 /// Ticks a second of video tracks: RTP's video clock, in which common frame rates are whole.
 pub(super) const VIDEO_TIMESCALE: u32 = 90_000;
@@ -51,9 +52,11 @@ pub(super) fn init_segment(
         FourCC::new(b"iso5"),
         FourCC::new(b"mp41"),
     ];
-    if tracks.iter().any(|track| track.codec() == Codec::H264) {
-        compatible_brands.push(FourCC::new(b"avc1"));
-    }
+    compatible_brands.extend(
+        tracks
+            .iter()
+            .filter_map(|track| video::brand(track.codec())),
+    );
     // `default-base-is-moof` needs iso5 and signed composition offsets iso6. The CMAF and DASH
     // brands are not claimed: they forbid several tracks and fragments without a keyframe.
     let ftyp = Ftyp {
@@ -122,7 +125,7 @@ fn trak(track_id: u32, track: &Track, placement: ParameterSetPlacement) -> Resul
             tkhd.height = height.into();
             tkhd.matrix = matrix(video.rotation, video.size);
             minf.vmhd = Some(Vmhd::default());
-            video_entry(video, (width, height), placement)?
+            video::sample_entry(video, (width, height), placement)?
         }
         Track::Audio(audio) => {
             tkhd.volume = 1.into();
@@ -207,57 +210,6 @@ fn matrix(rotation: VideoRotation, size: VideoSize) -> Matrix {
     }
 }
 
-fn video_entry(
-    track: &VideoTrack,
-    (width, height): (u16, u16),
-    placement: ParameterSetPlacement,
-) -> Result<SampleEntry, MuxError> {
-    if track.codec != Codec::H264 {
-        return Err(unsupported(track.codec));
-    }
-    let configuration = track.configuration()?;
-    let copy = |sets: &[Bytes]| sets.iter().map(|set| set.to_vec()).collect();
-    let avcc = Avcc {
-        configuration_version: 1,
-        avc_profile_indication: configuration.profile,
-        profile_compatibility: configuration.constraints,
-        avc_level_indication: configuration.level,
-        length_size: configuration.length_size,
-        sequence_parameter_sets: copy(&configuration.parameter_sets.sps),
-        picture_parameter_sets: copy(&configuration.parameter_sets.pps),
-        ext: configuration
-            .format
-            .map(
-                |(chroma_format, bit_depth_luma, bit_depth_chroma)| AvccExt {
-                    chroma_format,
-                    bit_depth_luma,
-                    bit_depth_chroma,
-                    sequence_parameter_sets_ext: Vec::new(),
-                },
-            ),
-    };
-    let visual = Visual {
-        data_reference_index: 1,
-        width,
-        height,
-        ..Visual::default()
-    };
-    Ok(match placement {
-        ParameterSetPlacement::OutOfBand => Avc1 {
-            visual,
-            avcc,
-            ..Avc1::default()
-        }
-        .into(),
-        ParameterSetPlacement::InBand => Avc3 {
-            visual,
-            avcc,
-            ..Avc3::default()
-        }
-        .into(),
-    })
-}
-
 fn audio_entry(track: &AudioTrack) -> Result<SampleEntry, MuxError> {
     let entry = |channels: u32| Audio {
         data_reference_index: 1,
@@ -335,7 +287,7 @@ fn esds(track: &AudioTrack) -> Esds {
     }
 }
 
-fn unsupported(codec: Codec) -> MuxError {
+pub(super) fn unsupported(codec: Codec) -> MuxError {
     MuxError::UnsupportedCodec {
         codec,
         container: "MP4",

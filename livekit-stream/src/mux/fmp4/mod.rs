@@ -1,7 +1,8 @@
-//! Fragmented MP4 (ISO/IEC 14496-12, 14496-15, and "Encapsulation of Opus in ISO Base Media File
-//! Format"): an initialization segment, then fragments that are whole in themselves.
+//! Fragmented MP4 (ISO/IEC 14496-12, 14496-15, "VP Codec ISO Media File Format Binding", "AV1 Codec
+//! ISO Media File Format Binding" and "Encapsulation of Opus in ISO Base Media File Format"): an
+//! initialization segment, then fragments that are whole in themselves.
 //!
-//! `timeline` turns microseconds into ticks; `init` and `fragment` know bytes only.
+//! `timeline` turns microseconds into ticks; `init`, `video` and `fragment` know bytes only.
 
 mod fragment;
 mod init;
@@ -10,6 +11,7 @@ mod options;
 #[cfg(test)]
 mod tests;
 mod timeline;
+mod video;
 
 pub use muxer::{Muxer, Stats};
 pub use options::{FragmentPolicy, Options, ParameterSetPlacement};

@@ -6,10 +6,8 @@ use super::fragment::{Run, fragment};
 use super::init::{self, init_segment, timescale};
 use super::timeline::{Origin, Timeline};
 use super::{
-    FragmentPolicy, MAX_FRAGMENT_BYTES, MAX_FRAGMENT_SAMPLES, MAX_FRAME_BYTES, Options,
-    ParameterSetPlacement,
+    FragmentPolicy, MAX_FRAGMENT_BYTES, MAX_FRAGMENT_SAMPLES, MAX_FRAME_BYTES, Options, video,
 };
-use crate::codec::h264::{self, Keep, NalUnitType, ParameterSets};
 use crate::codec::{Codec, aac, opus};
 use crate::frame::EncodedFrame;
 use crate::mux::{MuxError, Track};
@@ -94,8 +92,8 @@ impl Muxer {
     ///
     /// # Errors
     ///
-    /// When there is no track, a codec is not H.264, Opus or AAC, or a track's configuration
-    /// cannot be written.
+    /// When there is no track, a codec has no place in MP4 (VP8) or a track's configuration cannot
+    /// be written.
     pub fn new(tracks: Vec<Track>, options: Options) -> Result<Self, MuxError> {
         if tracks.is_empty() {
             return Err(MuxError::NoTracks);
@@ -140,16 +138,7 @@ impl Muxer {
             .tracks
             .iter()
             .map(|state| match &state.track {
-                Track::Video(track) => {
-                    let entry = match self.options.parameter_sets {
-                        ParameterSetPlacement::OutOfBand => "avc1",
-                        ParameterSetPlacement::InBand => "avc3",
-                    };
-                    track
-                        .sps()
-                        .map(|sps| format!("{entry}.{}", sps.codec_string()))
-                        .unwrap_or_default()
-                }
+                Track::Video(track) => video::codec_string(track, self.options.parameter_sets),
                 Track::Audio(track) if track.codec == Codec::Opus => "opus".to_owned(),
                 Track::Audio(_) => "mp4a.40.2".to_owned(),
             })
@@ -222,7 +211,7 @@ impl Muxer {
         let is_early = origin.is_some_and(|origin| origin.offset(frame.timestamp_us) < 0);
         let data = match &state.track {
             Track::Video(track) => {
-                if !h264::has_vcl(&frame.data) {
+                if !video::has_picture(frame.codec, &frame.data) {
                     self.stats.empty += 1;
                     return Ok(None);
                 }
@@ -232,7 +221,7 @@ impl Muxer {
                 }
                 self.stats.early_video += u64::from(is_early);
                 self.stats.other_rotation += u64::from(frame.rotation != track.rotation);
-                Bytes::from(video_sample(&frame.data, placement, &track.parameter_sets))
+                video::sample(&frame.data, track, placement)
             }
             Track::Audio(_) => {
                 if frame.data.is_empty() {
@@ -375,35 +364,4 @@ fn nominal_duration(codec: Codec, data: &[u8]) -> Option<u32> {
         Codec::Aac => Some(aac::SAMPLES_PER_FRAME),
         _ => None,
     }
-}
-
-/// The access unit with length prefixes.
-fn video_sample(
-    annex_b: &[u8],
-    placement: ParameterSetPlacement,
-    described: &ParameterSets,
-) -> Vec<u8> {
-    if placement == ParameterSetPlacement::InBand {
-        return h264::annexb_to_avcc(annex_b, Keep::All);
-    }
-    let own = ParameterSets::from_access_unit(annex_b);
-    let is_described = |set: &Bytes, list: &[Bytes]| list.contains(set);
-    let unchanged = own.sps.iter().all(|set| is_described(set, &described.sps))
-        && own.pps.iter().all(|set| is_described(set, &described.pps));
-    if !unchanged {
-        return h264::annexb_to_avcc(annex_b, Keep::All);
-    }
-    let mut sample = Vec::with_capacity(annex_b.len() + 8);
-    for nal_unit in h264::annexb_nal_units(annex_b) {
-        let is_set = matches!(
-            NalUnitType::of(nal_unit),
-            Some(NalUnitType::Sps | NalUnitType::Pps)
-        );
-        if !is_set {
-            // A frame is at most `MAX_FRAME_BYTES` long.
-            sample.extend_from_slice(&(nal_unit.len() as u32).to_be_bytes());
-            sample.extend_from_slice(nal_unit);
-        }
-    }
-    sample
 }

@@ -19,8 +19,8 @@ pub struct Options {
     /// When a fragment ends. Default: after one second, at any frame, so that a process that dies
     /// loses little more than a second.
     pub fragment: FragmentPolicy,
-    /// Where H.264's parameter sets go. Default: in band, which allows the picture's size to
-    /// change.
+    /// Where the parameter sets of H.264 and H.265 go. Default: in band, which allows the picture's
+    /// size to change. VP9 and AV1 always tell their sizes in band.
     pub parameter_sets: ParameterSetPlacement,
     /// The `timestamp_us` at which the file's timeline starts. Default `None`: the earliest frame
     /// of the first fragment, so tracks that start together keep their true offset in whatever
@@ -62,15 +62,15 @@ pub enum FragmentPolicy {
     EveryFrame,
 }
 
-/// Where H.264's parameter sets go (ISO/IEC 14496-15 section 5.4.2.1).
+/// Where the parameter sets of H.264 and H.265 go (ISO/IEC 14496-15 sections 5.4.2.1 and 8.4.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ParameterSetPlacement {
-    /// Sample entry `avc1`: parameter sets that are in `avcC` are taken out of the samples. What
+    /// Sample entry `avc1` or `hvc1`: parameter sets that are in it are taken out of the samples. What
     /// most players know best, for tracks whose parameter sets do not change; ones that differ
     /// stay in their sample, which is more than the standard allows and works in FFmpeg only.
     OutOfBand,
-    /// Sample entry `avc3`: samples keep all their NAL units, and `avcC` holds the first
-    /// parameter sets too. The size may change in mid-stream.
+    /// Sample entry `avc3` or `hev1`: samples keep their parameter sets, and the entry holds the
+    /// first ones too. The size may change in mid-stream.
     #[default]
     InBand,
 }

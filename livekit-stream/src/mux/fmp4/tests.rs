@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod codecs;
+
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,7 +14,7 @@ use super::*;
 use crate::codec::Codec;
 use crate::frame::{EncodedFrame, VideoRotation};
 use crate::mux::testing::{self, Clip, frame};
-use crate::mux::{AudioTrack, MuxError, Track, VideoTrack};
+use crate::mux::{AudioTrack, MuxError, Track, VideoConfiguration, VideoTrack};
 
 const OPUS_20_MS: &[u8] = &[0xfc, 0xff, 0xfe];
 
@@ -136,6 +138,7 @@ fn the_init_segment_is_ftyp_and_moov_and_describes_both_tracks() {
 fn what_mp4_cannot_hold_is_named() {
     let mut track = VideoTrack::from_keyframe(&video(true, 0)).unwrap();
     track.codec = Codec::Vp8;
+    track.configuration = VideoConfiguration::None;
     let error = Muxer::new(vec![track.into()], Options::default())
         .err()
         .unwrap();

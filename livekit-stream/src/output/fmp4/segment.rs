@@ -136,7 +136,7 @@ impl Segment {
                 self.early_audio.push_back(frame);
                 return Ok(());
             }
-            None if frame.codec == Codec::H264 && !frame.keyframe => return Ok(()),
+            None if !frame.keyframe => return Ok(()),
             none => {
                 let muxer = muxer(&self.settings, &frame)?;
                 let init = muxer.init_segment();

@@ -1,6 +1,6 @@
 //! The bounded buffer between a publisher's callers and its socket.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use super::BufferLimits;
 use crate::codec::MediaKind;
@@ -14,8 +14,12 @@ const AUDIO_RESERVE: usize = 1024 * 1024;
 #[derive(Debug)]
 pub(super) struct SendQueue {
     limits: BufferLimits,
-    frames: VecDeque<EncodedFrame>,
+    frames: VecDeque<Queued>,
     bytes: usize,
+    /// The number of the group that the last keyframe in the queue began.
+    group: u64,
+    /// The groups that lost a picture and are counted, as far as more of them may be dropped.
+    damaged: BTreeSet<u64>,
     /// The time of the last frame that came, whether it was kept or not: how far the media is.
     newest_us: i64,
     video: Video,
@@ -25,6 +29,19 @@ pub(super) struct SendQueue {
     /// Whether a keyframe was asked for since the last one came.
     asked: bool,
     dropped: Dropped,
+}
+
+/// A frame, and the number of its group if it is a picture.
+#[derive(Debug)]
+struct Queued {
+    frame: EncodedFrame,
+    group: u64,
+}
+
+impl Queued {
+    fn is_video(&self) -> bool {
+        self.frame.codec.kind() == MediaKind::Video
+    }
 }
 
 /// Whether the next video frame can be decoded by who has the frames before it.
@@ -51,6 +68,8 @@ impl SendQueue {
             limits,
             frames: VecDeque::new(),
             bytes: 0,
+            group: 0,
+            damaged: BTreeSet::new(),
             newest_us: 0,
             video: Video::NotStarted,
             disconnected: false,
@@ -87,8 +106,10 @@ impl SendQueue {
         }
         if self.is_full_for(&frame) {
             // The rest of the group cannot be decoded without this frame.
-            if frame.keyframe || self.video == Video::Flowing {
+            if frame.keyframe {
                 self.dropped.gops += 1;
+            } else {
+                self.damage(self.group);
             }
             self.dropped.video_frames += 1;
             self.video = Video::Dropping;
@@ -96,13 +117,13 @@ impl SendQueue {
         }
         self.video = Video::Flowing;
         self.asked &= !frame.keyframe;
+        self.group += u64::from(frame.keyframe);
         self.append(frame);
     }
 
     /// Takes the oldest frame out.
     pub(super) fn pop(&mut self) -> Option<EncodedFrame> {
-        let frame = self.frames.pop_front()?;
-        self.bytes = self.bytes.saturating_sub(frame.data.len());
+        let Queued { frame, .. } = self.take_oldest()?;
         if self.video == Video::Dropping && self.is_half_empty() {
             // There is room again: do not wait for the sender's own next keyframe. Half of both
             // limits, or a slow target would ask for one every few pictures.
@@ -122,11 +143,10 @@ impl SendQueue {
         let last = self
             .frames
             .iter()
-            .rposition(|frame| frame.codec.kind() == MediaKind::Video && frame.keyframe);
+            .rposition(|queued| queued.is_video() && queued.frame.keyframe);
         if let (Some(last), Video::Flowing) = (last, self.video) {
-            for frame in self.frames.drain(..last) {
-                self.bytes = self.bytes.saturating_sub(frame.data.len());
-                count(&mut self.dropped, &frame);
+            for _ in 0..last {
+                self.drop_oldest();
             }
         } else {
             self.clear();
@@ -151,10 +171,9 @@ impl SendQueue {
 
     /// Drops all that is left, as closing does when its time is over.
     pub(super) fn clear(&mut self) {
-        for frame in self.frames.drain(..) {
-            count(&mut self.dropped, &frame);
+        while !self.frames.is_empty() {
+            self.drop_oldest();
         }
-        self.bytes = 0;
     }
 
     /// Whether a keyframe should be asked for; true once each time.
@@ -169,16 +188,40 @@ impl SendQueue {
     /// Drops what is too old to be worth sending to a server that comes back.
     fn expire(&mut self) {
         while let Some(oldest) = self.frames.front()
-            && self.lag_us(oldest) > self.limits.duration.as_micros()
-            && let Some(frame) = self.frames.pop_front()
+            && self.lag_us(&oldest.frame) > self.limits.duration.as_micros()
         {
-            self.bytes = self.bytes.saturating_sub(frame.data.len());
-            count(&mut self.dropped, &frame);
-            if frame.codec.kind() == MediaKind::Video {
+            if oldest.is_video() {
                 // The rest of the group cannot be decoded without it.
                 self.video = Video::Dropping;
             }
+            self.drop_oldest();
         }
+    }
+
+    fn drop_oldest(&mut self) {
+        let Some(oldest) = self.take_oldest() else {
+            return;
+        };
+        if oldest.is_video() {
+            self.dropped.video_frames += 1;
+            self.damage(oldest.group);
+        } else {
+            self.dropped.audio_frames += 1;
+        }
+    }
+
+    fn take_oldest(&mut self) -> Option<Queued> {
+        let oldest = self.frames.pop_front()?;
+        self.bytes = self.bytes.saturating_sub(oldest.frame.data.len());
+        if oldest.is_video() {
+            self.damaged = self.damaged.split_off(&oldest.group);
+        }
+        Some(oldest)
+    }
+
+    /// Counts a group that lost a picture, once.
+    fn damage(&mut self, group: u64) {
+        self.dropped.gops += u64::from(self.damaged.insert(group));
     }
 
     fn want_keyframe(&mut self) {
@@ -188,7 +231,8 @@ impl SendQueue {
 
     fn append(&mut self, frame: EncodedFrame) {
         self.bytes = self.would_hold(&frame);
-        self.frames.push_back(frame);
+        let group = self.group;
+        self.frames.push_back(Queued { frame, group });
     }
 
     fn would_hold(&self, frame: &EncodedFrame) -> usize {
@@ -201,30 +245,20 @@ impl SendQueue {
             return false;
         };
         self.would_hold(frame) > self.limits.bytes
-            || self.lag_us(oldest) > self.limits.duration.as_micros()
+            || self.lag_us(&oldest.frame) > self.limits.duration.as_micros()
     }
 
     fn is_half_empty(&self) -> bool {
         let half = self.limits.duration.as_micros() / 2;
         let oldest = self.frames.front();
         self.bytes <= self.limits.bytes / 2
-            && oldest.is_none_or(|oldest| self.lag_us(oldest) <= half)
+            && oldest.is_none_or(|oldest| self.lag_us(&oldest.frame) <= half)
     }
 
     /// How far the media has come since `frame`.
     fn lag_us(&self, frame: &EncodedFrame) -> u128 {
         let lag_us = self.newest_us.saturating_sub(frame.timestamp_us);
         u128::try_from(lag_us).unwrap_or(0)
-    }
-}
-
-fn count(dropped: &mut Dropped, frame: &EncodedFrame) {
-    match frame.codec.kind() {
-        MediaKind::Video => {
-            dropped.video_frames += 1;
-            dropped.gops += u64::from(frame.keyframe);
-        }
-        MediaKind::Audio => dropped.audio_frames += 1,
     }
 }
 
@@ -335,6 +369,40 @@ mod tests {
                 gops: 2
             }
         );
+    }
+
+    #[test]
+    fn a_group_that_lost_its_tail_and_then_the_rest_is_counted_once() {
+        let mut queue = SendQueue::new(limits(30, 4));
+        for group in 0..2 {
+            for n in 0..4 {
+                queue.push(frame(Codec::H264, n == 0, group * 400 + n * 100, 10));
+            }
+            // The first group's keyframe goes out, and makes room for the second's.
+            queue.pop();
+        }
+        // The first group lost its last picture, the second all behind its keyframe.
+        assert_eq!(queue.dropped().gops, 2);
+        queue.disconnect();
+        assert_eq!(
+            queue.dropped(),
+            Dropped {
+                video_frames: 6,
+                audio_frames: 0,
+                gops: 2
+            }
+        );
+    }
+
+    #[test]
+    fn a_group_whose_start_was_sent_counts_as_dropped() {
+        let mut queue = SendQueue::new(limits(10_000, 4));
+        for n in 0..3 {
+            queue.push(frame(Codec::H264, n == 0, n * 100, 10));
+        }
+        queue.pop();
+        queue.disconnect();
+        assert_eq!(queue.dropped().gops, 1);
     }
 
     #[test]

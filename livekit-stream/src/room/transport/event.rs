@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use webrtc::data_channel::{DataChannel, DataChannelEvent};
 use webrtc::media_stream::track_remote::TrackRemote;
 use webrtc::peer_connection::{
-    PeerConnectionEventHandler, RTCPeerConnectionIceEvent, RTCPeerConnectionState,
+    PeerConnectionEventHandler, RTCIceGatheringState, RTCPeerConnectionIceEvent,
+    RTCPeerConnectionState,
 };
 
 use super::WebRtcTrack;
@@ -46,6 +47,8 @@ pub(crate) enum Event {
 pub(super) struct Handler {
     pub(super) role: Role,
     pub(super) events: mpsc::Sender<Event>,
+    /// Whether all local candidates are known.
+    pub(super) gathered: watch::Sender<bool>,
 }
 
 #[async_trait::async_trait]
@@ -61,6 +64,11 @@ impl PeerConnectionEventHandler for Handler {
         if let Some(json) = json {
             let _ = self.events.send(Event::Candidate(self.role, json)).await;
         }
+    }
+
+    async fn on_ice_gathering_state_change(&self, state: RTCIceGatheringState) {
+        self.gathered
+            .send_replace(state == RTCIceGatheringState::Complete);
     }
 
     async fn on_connection_state_change(&self, state: RTCPeerConnectionState) {

@@ -14,7 +14,7 @@ use rtc::data_channel::RTCDataChannelInit;
 use rtc::interceptor::{NackGeneratorBuilder, ReceiverReportBuilder, Registry, Slot};
 use rtc::peer_connection::configuration::RTCOfferOptions;
 use rtc::rtp_transceiver::rtp_sender::{RTCRtpHeaderExtensionCapability, RtpCodecKind};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use webrtc::media_stream::track_remote::TrackRemote;
 use webrtc::peer_connection::{
     MediaEngine, PeerConnection, PeerConnectionBuilder, RTCConfiguration, RTCConfigurationBuilder,
@@ -48,6 +48,10 @@ const NACK_WINDOW: u16 = 1024;
 /// The most candidates that are kept until there is a description to add them to.
 const EARLY_CANDIDATES: usize = 256;
 
+/// How long an answer waits for our candidates. Those of this machine are there in a moment; those
+/// that servers have to be asked for follow on their own.
+const GATHERING: Duration = Duration::from_millis(50);
+
 /// What failed in a peer connection.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -77,6 +81,7 @@ pub(crate) struct Transport {
     early: Vec<RTCIceCandidateInit>,
     described: bool,
     orientation_id: Option<u8>,
+    gathered: watch::Receiver<bool>,
 }
 
 impl Transport {
@@ -110,13 +115,19 @@ impl Transport {
             // New sockets at each ICE restart: the old ones may be bound to a network that is gone.
             .with_discard_local_candidates_during_ice_restart(true)
             .build();
+        let (all_gathered, gathered) = watch::channel(false);
+        let handler = event::Handler {
+            role,
+            events,
+            gathered: all_gathered,
+        };
         let building = PeerConnectionBuilder::new()
             .with_configuration(configuration(ice_servers))
             .with_media_engine(media)
             .with_setting_engine(settings)
             .with_interceptor_registry(receiving())
             .with_runtime(runtime)
-            .with_handler(Arc::new(event::Handler { role, events }))
+            .with_handler(Arc::new(handler))
             .with_tcp_addrs(addresses.clone())
             .with_udp_addrs(addresses)
             .build();
@@ -127,6 +138,7 @@ impl Transport {
             early: Vec::new(),
             described: false,
             orientation_id: None,
+            gathered,
         })
     }
 
@@ -186,7 +198,13 @@ impl Transport {
         let answer = self.connection.create_answer(None).await?;
         let sdp = answer.sdp.clone();
         self.connection.set_local_description(answer).await?;
-        Ok(sdp)
+        // A check of ours that reaches the peer before its candidate does makes an unknown pair,
+        // which the peer accepts after a second only: so the answer has the candidates with it.
+        let all = self.gathered.wait_for(|gathered| *gathered);
+        // Without all of them it goes on: the others follow one by one.
+        let _ = tokio::time::timeout(GATHERING, all).await;
+        let described = self.connection.local_description().await;
+        Ok(described.map_or(sdp, |description| description.sdp))
     }
 
     async fn describe(&mut self, description: RTCSessionDescription) -> Result<(), TransportError> {

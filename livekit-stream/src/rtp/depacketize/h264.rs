@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use h264_reader::rbsp::{BitRead, BitReader};
 
+use super::kept::Kept;
 use super::{DepacketizeError, Depacketized};
 use crate::codec::Codec;
 use crate::codec::h264::{NalUnitType, START_CODE, sps_size};
@@ -11,10 +12,6 @@ use crate::frame::VideoSize;
 /// Packet types of RFC 6184 section 5.2.
 const STAP_A: u8 = 24;
 const FU_A: u8 = 28;
-
-/// Parameter sets of one kind that are kept: streams have one or two, and a sender must not fill
-/// our memory.
-const MAX_KEPT: usize = 32;
 
 /// Builds access units in Annex B form.
 ///
@@ -65,14 +62,16 @@ impl H264Depacketizer {
             let truncated = DepacketizeError::Truncated(Codec::H264, payload.len());
             let (header, rest) = payload.split_first().ok_or(truncated)?;
             match header & 0x1f {
-                kind if fragmented && kind != FU_A => return Err(DepacketizeError::Fragment),
+                kind if fragmented && kind != FU_A => {
+                    return Err(DepacketizeError::Fragment(Codec::H264));
+                }
                 1..=23 => self.nal_unit(&mut unit, *header, rest),
                 STAP_A => self.aggregate(&mut unit, rest).ok_or(truncated)?,
                 FU_A => {
                     let (fu, fragment) = rest.split_first().ok_or(truncated)?;
                     let start = fu & 0x80 != 0;
                     if start == fragmented {
-                        return Err(DepacketizeError::Fragment);
+                        return Err(DepacketizeError::Fragment(Codec::H264));
                     }
                     if start {
                         self.nal_unit(&mut unit, header & 0xe0 | fu & 0x1f, fragment);
@@ -81,11 +80,11 @@ impl H264Depacketizer {
                     }
                     fragmented = fu & 0x40 == 0;
                 }
-                kind => return Err(DepacketizeError::PacketType(kind)),
+                kind => return Err(DepacketizeError::PacketType(Codec::H264, kind)),
             }
         }
         if fragmented {
-            return Err(DepacketizeError::Fragment);
+            return Err(DepacketizeError::Fragment(Codec::H264));
         }
         Ok(unit.picture.map(|picture| Depacketized {
             data: Bytes::from(unit.data),
@@ -126,7 +125,7 @@ impl H264Depacketizer {
             NalUnitType::AccessUnitDelimiter => unit.after_delimiter = unit.data.len(),
             NalUnitType::Sps => {
                 unit.sps = true;
-                self.sps.keep(nal_unit, 4);
+                self.sps.keep(nal_unit, |set| id(set, 4));
                 if *nal_unit != *self.last_sps {
                     self.last_sps = Bytes::copy_from_slice(nal_unit);
                     self.size = sps_size(nal_unit).unwrap_or_default();
@@ -134,7 +133,7 @@ impl H264Depacketizer {
             }
             NalUnitType::Pps => {
                 unit.pps = true;
-                self.pps.keep(nal_unit, 1);
+                self.pps.keep(nal_unit, |set| id(set, 1));
             }
             _ => {}
         }
@@ -143,12 +142,12 @@ impl H264Depacketizer {
     /// Gives a keyframe the parameter sets it came without, just before its first slice: sequence
     /// parameter sets behind the delimiter, picture parameter sets behind those.
     fn complete(&self, unit: &mut AccessUnit) {
-        if !unit.sps && !self.sps.sets.is_empty() {
+        if !unit.sps && !self.sps.is_empty() {
             let at = unit.after_delimiter;
             unit.data.splice(at..at, self.sps.annex_b());
             unit.sps = true;
         }
-        if !unit.pps && !self.pps.sets.is_empty() {
+        if !unit.pps && !self.pps.is_empty() {
             unit.data.extend(self.pps.annex_b());
             unit.pps = true;
         }
@@ -167,37 +166,8 @@ struct AccessUnit {
     picture: Option<NalUnitType>,
 }
 
-/// The last parameter sets of one kind, each with its identifier.
-#[derive(Debug, Default)]
-struct Kept {
-    sets: Vec<(u32, Bytes)>,
-}
-
-impl Kept {
-    /// Keeps a parameter set whose identifier is the first Exp-Golomb code behind `skip` bytes.
-    /// It replaces the one with the same identifier.
-    fn keep(&mut self, nal_unit: &[u8], skip: usize) {
-        if self.sets.iter().any(|(_, set)| set == nal_unit) {
-            return;
-        }
-        let Some(body) = nal_unit.get(skip..) else {
-            return;
-        };
-        let Ok(id) = BitReader::new(body).read_ue("parameter_set_id") else {
-            return;
-        };
-        let set = Bytes::copy_from_slice(nal_unit);
-        if let Some(known) = self.sets.iter_mut().find(|(known, _)| *known == id) {
-            known.1 = set;
-        } else if self.sets.len() < MAX_KEPT {
-            self.sets.push((id, set));
-        }
-    }
-
-    /// The parameter sets with their start codes.
-    fn annex_b(&self) -> impl Iterator<Item = u8> {
-        self.sets
-            .iter()
-            .flat_map(|(_, set)| START_CODE.iter().chain(set.iter()).copied())
-    }
+/// The identifier of a parameter set: the first Exp-Golomb code behind `skip` bytes.
+fn id(nal_unit: &[u8], skip: usize) -> Option<u32> {
+    let body = nal_unit.get(skip..)?;
+    BitReader::new(body).read_ue("parameter_set_id").ok()
 }

@@ -10,8 +10,8 @@ pub(super) fn depacketize(payloads: &[Bytes]) -> Result<Depacketized, Depacketiz
     let [packet] = payloads else {
         return Err(DepacketizeError::FrameHeader(Codec::Opus));
     };
-    // A decoder refuses a packet of no valid duration, and a muxer could not place it.
-    if opus::duration(packet).is_none() {
+    // A decoder refuses it, and a muxer could not place a packet of no valid duration.
+    if opus::duration(packet).is_none() || !opus::is_well_formed(packet) {
         return Err(DepacketizeError::FrameHeader(Codec::Opus));
     }
     Ok(Depacketized {

@@ -1,6 +1,20 @@
+mod av1;
+mod h265;
+mod vp9;
+
 use proptest::prelude::*;
 
 use super::*;
+
+const CODECS: [Codec; 7] = [
+    Codec::H264,
+    Codec::H265,
+    Codec::Vp8,
+    Codec::Vp9,
+    Codec::Av1,
+    Codec::Opus,
+    Codec::Aac,
+];
 
 fn payloads(packets: &[&[u8]]) -> Vec<Bytes> {
     packets.iter().map(|p| Bytes::copy_from_slice(p)).collect()
@@ -93,7 +107,7 @@ fn an_idr_picture_without_any_parameter_sets_is_no_place_to_start() {
 
 #[test]
 fn broken_h264_payloads_are_errors() {
-    let fragment = Err(DepacketizeError::Fragment);
+    let fragment = Err(DepacketizeError::Fragment(Codec::H264));
     assert_eq!(build(Codec::H264, &[&[0x7c, 0x05, 1]]), fragment);
     assert_eq!(build(Codec::H264, &[&[0x7c, 0x85, 1]]), fragment);
     assert_eq!(
@@ -112,7 +126,7 @@ fn broken_h264_payloads_are_errors() {
         let packet = [0x60 | kind, 0, 0, 0];
         assert_eq!(
             build(Codec::H264, &[&packet]),
-            Err(DepacketizeError::PacketType(kind))
+            Err(DepacketizeError::PacketType(Codec::H264, kind))
         );
     }
 }
@@ -170,7 +184,7 @@ fn later_packets_and_partitions_are_appended_and_the_size_is_remembered() {
 #[test]
 fn vp8_packets_out_of_place_are_errors() {
     let first = [&[0x10][..], &VP8_KEYFRAME].concat();
-    let misplaced = Err(DepacketizeError::FrameStart);
+    let misplaced = Err(DepacketizeError::FrameStart(Codec::Vp8));
     assert_eq!(build(Codec::Vp8, &[&[0x00, 1, 2, 3]]), misplaced);
     assert_eq!(build(Codec::Vp8, &[&[0x11, 1, 2, 3]]), misplaced);
     assert_eq!(build(Codec::Vp8, &[&first, &first]), misplaced);
@@ -200,13 +214,16 @@ proptest! {
     fn arbitrary_payloads_never_panic(
         frames in proptest::collection::vec(
             proptest::collection::vec(
-                (prop_oneof![Just(0x7c_u8), Just(0x78), Just(0x67), Just(0x10), Just(0x90), any::<u8>()],
+                (prop_oneof![
+                    Just(0x7c_u8), Just(0x78), Just(0x67), Just(0x10), Just(0x90), Just(0x60), Just(0x62),
+                    Just(0x64), any::<u8>()
+                 ],
                  proptest::collection::vec(any::<u8>(), 0..40))
                     .prop_map(|(first, rest)| Bytes::from([&[first], &rest[..]].concat())),
                 0..5),
             0..6)
     ) {
-        for codec in [Codec::H264, Codec::Vp8, Codec::Opus, Codec::Aac] {
+        for codec in CODECS {
             let mut depacketizer = Depacketizer::new(codec);
             for frame in &frames {
                 for payload in frame {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{DepacketizeError, Depacketized};
+use super::{DepacketizeError, Depacketized, PictureNumber};
 use crate::codec::{Codec, vp8::FrameHeader};
 use crate::frame::VideoSize;
 
@@ -13,6 +13,8 @@ struct Descriptor {
     length: usize,
     /// Start of VP8 partition and partition index 0: the frame's first packet.
     frame_start: bool,
+    /// The picture ID, which grows by one with each frame.
+    picture: Option<PictureNumber>,
 }
 
 impl Descriptor {
@@ -20,16 +22,20 @@ impl Descriptor {
     fn parse(payload: &[u8]) -> Option<Self> {
         let first = *payload.first()?;
         let mut length = 1;
+        let mut picture = None;
         if first & 0x80 != 0 {
             let extension = *payload.get(1)?;
             length += 1;
             if extension & 0x80 != 0 {
+                let id = *payload.get(length)?;
+                length += 1;
+                picture = Some(PictureNumber::new(id.into(), 7));
                 // The M bit makes the picture ID two bytes long.
-                length += if payload.get(length)? & 0x80 == 0 {
-                    1
-                } else {
-                    2
-                };
+                if id & 0x80 != 0 {
+                    let id = u16::from_be_bytes([id, *payload.get(length)?]);
+                    length += 1;
+                    picture = Some(PictureNumber::new(id, 15));
+                }
             }
             if extension & 0x40 != 0 {
                 length += 1; // TL0PICIDX
@@ -41,12 +47,19 @@ impl Descriptor {
         (payload.len() > length).then_some(Self {
             length,
             frame_start: first & 0x17 == 0x10,
+            picture,
         })
     }
 }
 
 pub(super) fn is_frame_start(payload: &[u8]) -> bool {
     Descriptor::parse(payload).is_some_and(|descriptor| descriptor.frame_start)
+}
+
+/// The number of the frame that this payload begins.
+pub(super) fn picture_number(payload: &[u8]) -> Option<PictureNumber> {
+    let descriptor = Descriptor::parse(payload)?;
+    descriptor.picture.filter(|_| descriptor.frame_start)
 }
 
 /// Builds VP8 frames; remembers the last keyframe's size.
@@ -68,11 +81,11 @@ impl Vp8Depacketizer {
             .ok_or(DepacketizeError::Truncated(Codec::Vp8, 0))?;
         let start = descriptor(first)?;
         if !start.frame_start {
-            return Err(DepacketizeError::FrameStart);
+            return Err(DepacketizeError::FrameStart(Codec::Vp8));
         }
         for payload in rest {
             if descriptor(payload)?.frame_start {
-                return Err(DepacketizeError::FrameStart);
+                return Err(DepacketizeError::FrameStart(Codec::Vp8));
             }
         }
         let data = join(first.slice(start.length..), rest);

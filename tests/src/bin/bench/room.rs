@@ -55,7 +55,10 @@ struct Round {
 pub(crate) fn compare(arguments: &Arguments, tools: &Tools, codec: VideoCodec, targets: &Targets) {
     let (name, treatment) = match codec {
         VideoCodec::H264 => ("H.264", "copied"),
+        VideoCodec::H265 => ("H.265", "copied"),
         VideoCodec::Vp8 => ("VP8", "transcoded to H.264"),
+        VideoCodec::Vp9 => ("VP9", "copied"),
+        VideoCodec::Av1 => ("AV1", "copied"),
     };
     println!(
         "720p30 {name} {} Mb/s + Opus; ours: video {treatment}, sound copied; both in one room, \
