@@ -180,14 +180,17 @@ async fn answer<A: Future<Output = Response>>(stream: TcpStream, handler: &impl 
         headers: message.headers,
     });
     let response = response.await;
-    let mut head = format!("HTTP/1.1 {}\r\n", response.status);
-    for (name, value) in &response.headers {
-        head += &format!("{name}: {value}\r\n");
-    }
-    head += &format!(
-        "Content-Length: {}\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n",
-        response.body.len()
-    );
+    let mut headers = response.headers;
+    headers.extend([
+        ("Content-Length", response.body.len().to_string()),
+        ("Cache-Control", "no-store".to_owned()),
+        ("Connection", "close".to_owned()),
+    ]);
+    let headers = headers
+        .iter()
+        .map(|(name, value)| format!("{name}: {value}\r\n"));
+    let headers = headers.collect::<String>();
+    let head = format!("HTTP/1.1 {}\r\n{headers}\r\n", response.status);
     let _ = stream.write_all(head.as_bytes()).await;
     let _ = stream.write_all(&response.body).await;
     let _ = stream.flush().await;
