@@ -60,7 +60,7 @@ pub enum EncodeError {
 /// Speed against quality.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Preset {
-    /// The least CPU.
+    /// The least CPU: without deblocking filter, as x264's preset of this name.
     #[default]
     Ultrafast,
     /// Between the two.

@@ -1,5 +1,6 @@
 //! H.264 by Cisco's openh264: constrained baseline, one picture in, one access unit out.
 
+mod deblocking;
 mod log;
 
 use bytes::Bytes;
@@ -100,7 +101,10 @@ impl OpenH264Encoder {
             })
             .usage_type(UsageType::CameraVideoRealTime)
             .rate_control_mode(RateControlMode::Bitrate)
-            .sps_pps_strategy(SpsPpsStrategy::ConstantId)
+            .sps_pps_strategy(match self.options.preset {
+                Preset::Ultrafast => deblocking::FIRST_STRATEGY,
+                Preset::Medium | Preset::Slow => SpsPpsStrategy::ConstantId,
+            })
             .skip_frames(false)
             .qp(QpRange::new(QUANTIZERS.0, QUANTIZERS.1))
             .num_threads(1)
@@ -162,6 +166,15 @@ impl VideoEncoder for OpenH264Encoder {
                 }),
             }
         };
+        if running.frames == 0 && self.options.preset == Preset::Ultrafast {
+            running
+                .encoder
+                .encode_at(&picture, Timestamp::ZERO)
+                .map_err(|e| failed(&e))?;
+            if !deblocking::turn_off(&mut running.encoder) {
+                return Err(failed(&"it does not start without deblocking"));
+            }
+        }
         if force_keyframe && running.frames > 0 {
             running.encoder.force_intra_frame();
         }

@@ -265,3 +265,61 @@ fn what_cannot_be_encoded_is_named() {
         assert!(next.keyframe);
     }
 }
+
+/// `disable_deblocking_filter_idc` of each slice of a stream (ITU-T H.264 section 7.4.3).
+fn deblocking(stream: &[u8]) -> Vec<u8> {
+    use h264_reader::Context;
+    use h264_reader::nal::pps::PicParameterSet;
+    use h264_reader::nal::slice::SliceHeader;
+    use h264_reader::nal::sps::SeqParameterSet;
+    use h264_reader::nal::{Nal, RefNal};
+
+    let mut context = Context::new();
+    let mut found = Vec::new();
+    for unit in crate::codec::h264::annexb_nal_units(stream) {
+        let nal = RefNal::new(unit, &[], true);
+        match unit[0] & 31 {
+            7 => {
+                let sps = SeqParameterSet::from_bits(nal.rbsp_bits()).expect("an SPS");
+                context.put_seq_param_set(sps);
+            }
+            8 => {
+                let pps = PicParameterSet::from_bits(&context, nal.rbsp_bits()).expect("a PPS");
+                context.put_pic_param_set(pps);
+            }
+            1 | 5 => {
+                let header = nal.header().expect("a header");
+                let read = SliceHeader::from_bits(&context, &mut nal.rbsp_bits(), header, None);
+                let (slice, _, pps) = read.expect("a slice");
+                assert_eq!(pps.pic_parameter_set_id.id(), 0, "ids are constant");
+                found.push(slice.disable_deblocking_filter_idc);
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+#[test]
+fn the_fastest_preset_does_without_deblocking() {
+    for (preset, expected) in [
+        (Preset::Ultrafast, 1),
+        (Preset::Medium, 0),
+        (Preset::Slow, 0),
+    ] {
+        let mut encoder = encoder(VideoOptions {
+            preset,
+            gop_size: 4,
+            ..VideoOptions::default()
+        });
+        let mut stream = Vec::new();
+        for index in 0..10_u8 {
+            let luma = (0..64 * 64).map(|at: usize| (at as u8).wrapping_mul(index));
+            let data: Vec<u8> = luma.chain([128; 64 * 32]).collect();
+            let picture = VideoFrame::new(VideoFormat::I420, 64, 64, data).expect("a picture");
+            let encoded = encoder.encode(&picture, i64::from(index) * 33_333, false);
+            stream.extend_from_slice(&encoded.expect("encodes").expect("a frame").data);
+        }
+        assert_eq!(deblocking(&stream), [expected; 10], "{preset:?}");
+    }
+}
