@@ -84,6 +84,12 @@ mod documents {
     struct Frames;
     #[doc = include_str!("../../docs/guides/recording.md")]
     struct Recording;
+    #[doc = include_str!("../../docs/guides/capture.md")]
+    struct Capture;
     #[doc = include_str!("../../docs/guides/restreaming.md")]
     struct Restreaming;
+    #[doc = include_str!("../../docs/guides/transcoding.md")]
+    struct Transcoding;
+    #[doc = include_str!("../../docs/migrating.md")]
+    struct Migrating;
 }

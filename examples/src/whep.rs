@@ -18,7 +18,7 @@ const MAX_ANSWER: usize = 1 << 20;
 /// A session at an endpoint.
 pub struct Session {
     client: Client,
-    resource: Url,
+    resource: Option<Url>,
     token: Option<String>,
 }
 
@@ -27,8 +27,8 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// When the endpoint cannot be reached, does not answer with success (told with its status and
-    /// its address, without credentials), or answers without a `Location`.
+    /// When the endpoint cannot be reached, or does not answer with success (told with its status and
+    /// its address, without credentials).
     pub async fn open(
         endpoint: Url,
         token: Option<String>,
@@ -40,11 +40,15 @@ impl Session {
             .header(CONTENT_TYPE, "application/sdp")
             .body(offer);
         let mut response = send(request, token.as_deref(), &endpoint).await?;
-        let location = response.headers().get(LOCATION).ok_or("no Location")?;
-        let session = Self {
+        // The draft wants one; there are servers that give none and see the connection end.
+        let resource = match response.headers().get(LOCATION) {
             // Relative to where the request ended, which may be behind redirections.
-            resource: response.url().join(location.to_str()?)?,
+            Some(location) => Some(response.url().join(location.to_str()?)?),
+            None => None,
+        };
+        let session = Self {
             client,
+            resource,
             token,
         };
         let mut answer = Vec::new();
@@ -61,14 +65,16 @@ impl Session {
         Ok((session, String::from_utf8(answer)?))
     }
 
-    /// Deletes the session.
+    /// Deletes the session, where the endpoint has told how.
     ///
     /// # Errors
     ///
     /// As [`open`](Self::open).
     pub async fn close(self) -> Result<(), Failure> {
-        let request = self.client.delete(self.resource.clone());
-        send(request, self.token.as_deref(), &self.resource).await?;
+        if let Some(resource) = self.resource {
+            let request = self.client.delete(resource.clone());
+            send(request, self.token.as_deref(), &resource).await?;
+        }
         Ok(())
     }
 }

@@ -9,7 +9,7 @@ use futures::{SinkExt, StreamExt};
 use livekit_stream::frame::{AudioFrame, VideoFormat, VideoFrame, VideoFrameEvent, VideoRotation};
 use livekit_stream::input::RtmpListener;
 use livekit_stream::output::OutputError;
-use livekit_stream::output::rtmp::{PublishError, PublisherState, RtmpOutput};
+use livekit_stream::output::rtmp::{ConnectFailure, PublishError, PublisherState, RtmpOutput};
 use rtmp_kit::*;
 use tokio::task::JoinHandle;
 
@@ -168,7 +168,7 @@ async fn a_bad_target_does_not_disturb_the_others() {
     let stats = rtmp.stats();
     assert!(matches!(
         stats[0].state,
-        PublisherState::Failed(PublishError::Refused { .. })
+        PublisherState::Failed(PublishError::Connect(ConnectFailure::Refused { .. }))
     ));
     assert!(!format!("{rtmp:?}").contains(KEY));
     for recording in [first_recording, second_recording] {

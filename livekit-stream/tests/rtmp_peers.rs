@@ -5,79 +5,12 @@ mod rtmp_kit;
 
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 use livekit_stream::codec::MediaKind;
 use livekit_stream::frame::EncodedFrame;
 use livekit_stream::mux::AudioTrack;
 use livekit_stream::output::rtmp::{PublisherOptions, PublisherStats, RtmpPublisher};
 use rtmp_kit::*;
-
-const NGINX_MODULE: &str = "/usr/lib/nginx/modules/ngx_rtmp_module.so";
-
-/// A real nginx with its RTMP module on a port of its own.
-async fn nginx(dir: &Path) -> Option<(Process, u16)> {
-    if !installed("nginx", "-v") || !installed("ffmpeg", "-version") {
-        return None;
-    }
-    if !Path::new(NGINX_MODULE).exists() {
-        missing("libnginx-mod-rtmp");
-        return None;
-    }
-    let port = free_port().await;
-    let path = dir.display();
-    let config = format!(
-        "load_module {NGINX_MODULE};\n\
-         daemon off; master_process off; worker_processes 1;\n\
-         pid {path}/nginx.pid; error_log {path}/error.log info;\n\
-         events {{ worker_connections 64; }}\n\
-         rtmp {{ server {{ listen 127.0.0.1:{port}; application live {{ live on; }} }} }}\n"
-    );
-    std::fs::write(dir.join("nginx.conf"), config).unwrap();
-    let child = Command::new("nginx")
-        .args([
-            "-p",
-            dir.to_str().unwrap(),
-            "-c",
-            "nginx.conf",
-            "-e",
-            "error.log",
-        ])
-        .stdout(Stdio::null())
-        .stderr(std::fs::File::create(dir.join("nginx.out")).unwrap())
-        .spawn()
-        .unwrap();
-    let process = Process(child);
-    let began = Instant::now();
-    while tokio::net::TcpStream::connect(("127.0.0.1", port))
-        .await
-        .is_err()
-    {
-        assert!(
-            began.elapsed() < DEADLINE,
-            "nginx does not listen: {}",
-            std::fs::read_to_string(dir.join("nginx.out")).unwrap()
-        );
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    Some((process, port))
-}
-
-/// Waits until nginx has logged `text` `count` times.
-async fn logged(dir: &Path, text: &str, count: usize) {
-    let began = Instant::now();
-    loop {
-        let log = std::fs::read_to_string(dir.join("error.log")).unwrap_or_default();
-        if log.matches(text).count() >= count {
-            return;
-        }
-        assert!(
-            began.elapsed() < DEADLINE,
-            "nginx never logged {text:?}: {log}"
-        );
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
 
 async fn publish(url: &str, frames: &[EncodedFrame], options: PublisherOptions) -> PublisherStats {
     let publisher = RtmpPublisher::new(url.parse().unwrap(), options).unwrap();

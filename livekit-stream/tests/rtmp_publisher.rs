@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use livekit_stream::mux::AudioTrack;
-use livekit_stream::output::rtmp::{PublishError, PublisherState, RtmpPublisher};
+use livekit_stream::output::rtmp::{ConnectFailure, PublishError, PublisherState, RtmpPublisher};
 use livekit_stream::rtmp::session::{ServerEvent, ServerOptions, SessionError, Stage};
 use rtmp_kit::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -118,7 +118,10 @@ async fn a_port_where_nobody_listens_is_refused() {
     let error = soon("the refusal", publisher.published())
         .await
         .unwrap_err();
-    assert!(matches!(error, PublishError::Refused { .. }), "{error}");
+    assert!(
+        matches!(error, PublishError::Connect(ConnectFailure::Refused { .. })),
+        "{error}"
+    );
     assert_eq!(
         error.to_string(),
         format!("127.0.0.1:{port} refused the connection")
@@ -133,7 +136,7 @@ async fn a_host_without_an_address_is_named() {
     assert!(
         matches!(
             error,
-            PublishError::Resolve { .. } | PublishError::Timeout { .. }
+            PublishError::Connect(ConnectFailure::Resolve { .. }) | PublishError::Timeout { .. }
         ),
         "{error}"
     );
@@ -491,7 +494,10 @@ async fn rtmps_refuses_a_certificate_that_nobody_signed() {
     let (stream, _) = listener.accept().await.unwrap();
     assert!(acceptor.accept(stream).await.is_err());
     let error = soon("the error", publisher.published()).await.unwrap_err();
-    assert!(matches!(error, PublishError::Tls { .. }), "{error}");
+    assert!(
+        matches!(error, PublishError::Connect(ConnectFailure::Tls { .. })),
+        "{error}"
+    );
 }
 
 /// Everything that is logged while it is set.

@@ -1,6 +1,8 @@
-//! A bad network: a `webrtc` runtime whose UDP sockets lose, reorder and cut off datagrams.
+//! A bad network: a `webrtc` runtime whose UDP sockets lose, reorder, hold up and cut off datagrams.
 //!
 //! It sits below the interceptors, so a packet lost here is a packet the other end asks for again.
+
+mod narrow;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -10,8 +12,9 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use narrow::{Link, Queue};
 use webrtc::runtime::{
     AsyncInterval, AsyncTcpListener, AsyncTcpStream, AsyncUdpSocket, JoinHandle, RecvMeta, Runtime,
     TokioRuntime, Transmit,
@@ -34,8 +37,12 @@ struct State {
     receive_burst: usize,
     reorder: f64,
     cut: bool,
+    /// What all that comes in has to pass.
+    link: Link,
     /// The only port of others that can be reached.
     only_port: Option<u16>,
+    /// What a name resolves to, whatever its port.
+    host: Option<(String, SocketAddr)>,
     chance: u64,
     counts: Counts,
     addresses: Vec<SocketAddr>,
@@ -52,6 +59,8 @@ pub struct Counts {
     pub lost_received: usize,
     /// Sent later than packets that came after them.
     pub reordered: usize,
+    /// Datagrams of any kind that found the narrow link's queue full.
+    pub held_out: usize,
     /// Bytes of datagrams of any kind that came in and were not lost.
     pub received_bytes: usize,
 }
@@ -93,9 +102,25 @@ impl Impairment {
         self.state().cut = cut;
     }
 
+    /// Lets in no more than so many bits per second, of datagrams of any kind, and loses what
+    /// would wait longer than this for its turn.
+    pub fn narrow(&self, bits_per_second: f64, longest_wait: Duration) {
+        self.state().link.set(Some(bits_per_second), longest_wait);
+    }
+
+    /// Lets in whatever comes.
+    pub fn widen(&self) {
+        self.state().link.set(None, Duration::ZERO);
+    }
+
     /// Lets nothing pass but to and from this port of others, over UDP and TCP.
     pub fn set_only_port(&self, port: u16) {
         self.state().only_port = Some(port);
+    }
+
+    /// Leads those who look for a host to this address, whatever port they look for.
+    pub fn set_host(&self, name: &str, address: SocketAddr) {
+        self.state().host = Some((name.to_owned(), address));
     }
 
     /// What has happened to RTP packets so far.
@@ -195,6 +220,7 @@ impl Runtime for ImpairedRuntime {
             inner: TokioRuntime.wrap_udp_socket(socket)?,
             impairment: self.0.clone(),
             delayed: Mutex::default(),
+            queue: Mutex::default(),
         }))
     }
 
@@ -219,6 +245,12 @@ impl Runtime for ImpairedRuntime {
         &'a self,
         host: &'a str,
     ) -> Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send + 'a>> {
+        let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+        if let Some((known, address)) = self.0.state().host.clone()
+            && known == name
+        {
+            return Box::pin(async move { Ok(vec![address]) });
+        }
         TokioRuntime.resolve_host(host)
     }
 
@@ -240,6 +272,8 @@ struct ImpairedSocket {
     inner: Arc<dyn AsyncUdpSocket>,
     impairment: Impairment,
     delayed: Mutex<VecDeque<Delayed>>,
+    /// What is on its way in over a narrow link.
+    queue: Mutex<Queue>,
 }
 
 #[derive(Debug)]
@@ -318,23 +352,55 @@ impl AsyncUdpSocket for ImpairedSocket {
         buffers: &mut [IoSliceMut<'_>],
         meta: &mut [RecvMeta],
     ) -> Poll<io::Result<usize>> {
-        let received = ready!(self.inner.poll_recv(cx, buffers, meta))?;
-        let mut state = self.impairment.state();
-        for (buffer, meta) in buffers.iter_mut().zip(meta.iter_mut()).take(received) {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Poll::Ready(received) = self.inner.poll_recv(cx, buffers, meta) {
+            let received = received?;
+            let mut state = self.impairment.state();
+            let queued = state.sift(&mut queue, buffers, &mut meta[..received]);
+            if !queued {
+                return Poll::Ready(Ok(received));
+            }
+        }
+        queue.poll_recv(cx, buffers, meta).map(Ok)
+    }
+}
+
+impl State {
+    /// Loses what is to be lost of what came. The rest stays where it is, or has to wait: then
+    /// all is in the queue, and true is returned.
+    fn sift(
+        &mut self,
+        queue: &mut Queue,
+        buffers: &mut [IoSliceMut<'_>],
+        metas: &mut [RecvMeta],
+    ) -> bool {
+        let now = Instant::now();
+        let waits = !queue.is_empty() || self.link.is_narrow();
+        for (buffer, meta) in buffers.iter_mut().zip(metas) {
             // One message may hold several datagrams of `stride` bytes each.
             let stride = meta.stride.max(1);
             let mut kept = 0;
             for start in (0..meta.len).step_by(stride) {
                 let end = (start + stride).min(meta.len);
-                if !state.blocks(meta.addr) && !state.loses_received(&buffer[start..end]) {
+                if self.blocks(meta.addr) || self.loses_received(&buffer[start..end]) {
+                    continue;
+                }
+                let bytes = end - start;
+                let Some(passed) = self.link.pass(now, bytes) else {
+                    self.counts.held_out += 1;
+                    continue;
+                };
+                self.counts.received_bytes += bytes;
+                if waits {
+                    queue.push(passed, *meta, &buffer[start..end]);
+                } else {
                     buffer.copy_within(start..end, kept);
-                    kept += end - start;
+                    kept += bytes;
                 }
             }
             meta.len = kept;
-            state.counts.received_bytes += kept;
         }
-        Poll::Ready(Ok(received))
+        waits
     }
 }
 

@@ -8,10 +8,10 @@
     reason = "a panic is how a test kit reports a failure"
 )]
 
+pub mod certificate;
 pub mod chromium;
 pub mod cli;
 pub mod clip;
-pub mod copied;
 pub mod garbage;
 pub mod guest;
 pub mod http;
@@ -22,7 +22,9 @@ pub mod nginx;
 pub mod peers;
 pub mod process;
 pub mod publisher;
+pub mod python;
 pub mod recording;
+pub mod rtmp_rs;
 pub mod turn;
 
 mod cache;

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::chromium;
+use crate::{chromium, python};
 
 /// A program or library that is not part of this workspace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,12 +14,16 @@ pub enum Peer {
     LiveKit,
     /// `ffmpeg` together with `ffprobe`.
     Ffmpeg,
+    /// An `ffmpeg` that knows Enhanced RTMP, which Debian's does not: `ffmpeg-enhanced`.
+    FfmpegEnhanced,
     /// `nginx` together with its RTMP module.
     Nginx,
     /// Headless Chromium with H.264.
     Chromium,
     /// The browser's LiveKit client, which `npm` fetches once.
     LiveKitClient,
+    /// LiveKit's Python SDK, which `pip` fetches once.
+    LiveKitPython,
     /// coturn, a TURN server.
     Coturn,
     /// libvpx, which is opened at run time to decode and encode VP8.
@@ -38,6 +42,10 @@ impl fmt::Display for Missing {
                 "go install github.com/livekit/livekit-server/cmd/server@v1.11.0",
             ),
             Peer::Ffmpeg => ("ffmpeg", "apt-get install ffmpeg"),
+            Peer::FfmpegEnhanced => (
+                "FFmpeg with Enhanced RTMP",
+                "pip install imageio-ffmpeg==0.8.1, and a link `ffmpeg-enhanced` to its program",
+            ),
             Peer::Nginx => (
                 "nginx with its RTMP module",
                 "apt-get install nginx libnginx-mod-rtmp",
@@ -46,6 +54,10 @@ impl fmt::Display for Missing {
             Peer::LiveKitClient => (
                 "npm's livekit-client",
                 "apt-get install npm, and a network to fetch it",
+            ),
+            Peer::LiveKitPython => (
+                "PyPI's livekit",
+                "apt-get install python3-pip, and a network to fetch it",
             ),
             Peer::Coturn => ("coturn", "apt-get install coturn"),
             Peer::Libvpx => ("libvpx", "apt-get install libvpx7"),
@@ -75,6 +87,7 @@ impl Peer {
         let found = match self {
             Self::LiveKit => on_path("livekit-server").or_else(go_installed_livekit),
             Self::Ffmpeg => on_path("ffprobe").and_then(|_| on_path("ffmpeg")),
+            Self::FfmpegEnhanced => on_path("ffmpeg-enhanced").or_else(cached_ffmpeg_enhanced),
             Self::Nginx => nginx_rtmp_module().and_then(|_| on_path("nginx")),
             Self::Chromium => ["chromium", "chromium-browser", "google-chrome"]
                 .into_iter()
@@ -82,6 +95,7 @@ impl Peer {
             Self::LiveKitClient => {
                 on_path("npm").and_then(|npm| chromium::fetch_livekit_client(&npm))
             }
+            Self::LiveKitPython => python::packages(python::LIVEKIT),
             Self::Coturn => on_path("turnserver"),
             Self::Libvpx => library("libvpx.so"),
         };
@@ -114,6 +128,15 @@ macro_rules! require {
     };
 }
 
+/// Where `.ci/run` puts it.
+fn cached_ffmpeg_enhanced() -> Option<PathBuf> {
+    let home = || env::var_os("HOME").map(|home| Path::new(&home).join(".cache"));
+    let cache = env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .or_else(home)?;
+    Some(cache.join("livekit-stream/bin/ffmpeg-enhanced")).filter(|file| file.is_file())
+}
+
 /// nginx's RTMP module: Debian builds it as a shared object that the configuration loads.
 pub(crate) fn nginx_rtmp_module() -> Option<PathBuf> {
     [
@@ -136,15 +159,18 @@ fn on_path(name: &str) -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
+/// Where `go install` puts programs.
+fn go_folders() -> impl Iterator<Item = PathBuf> {
+    let home = env::var_os("HOME").map(|home| PathBuf::from(home).join("go"));
+    let folders = env::var_os("GOPATH").map(PathBuf::from);
+    let folders = folders.into_iter().chain(home);
+    folders.map(|folder| folder.join("bin"))
+}
+
 /// `go install` names the program after its folder, so it may be there as `server`.
 fn go_installed_livekit() -> Option<PathBuf> {
-    let home = env::var_os("HOME").map(|home| PathBuf::from(home).join("go"));
-    let folders = env::var_os("GOPATH")
-        .map(PathBuf::from)
-        .into_iter()
-        .chain(home);
-    folders
-        .flat_map(|folder| ["bin/livekit-server", "bin/server"].map(|name| folder.join(name)))
+    go_folders()
+        .flat_map(|folder| ["livekit-server", "server"].map(|name| folder.join(name)))
         .filter(|file| file.is_file())
         .find(|file| {
             // Any Go program may be called `server`.

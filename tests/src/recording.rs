@@ -28,7 +28,7 @@ pub struct Recorded {
     /// The file, which goes with this.
     pub path: PathBuf,
     /// Where the file lies, until this is dropped.
-    pub(crate) folder: TempDir,
+    _folder: TempDir,
 }
 
 impl Recording {
@@ -39,13 +39,18 @@ impl Recording {
 
     /// Starts to record from a room joined with these options.
     pub async fn start_with(options: RoomOptions) -> Self {
+        Self::start_to("alice.mp4", options).await
+    }
+
+    /// Starts to record to a file of this name.
+    pub async fn start_to(name: &str, options: RoomOptions) -> Self {
         let server = LiveKitServer::start().await;
         let mut guest = Guest::join_with(&server, "room", "recorder", options).await;
         let token = server.publisher_token("room", "alice");
         let publisher = Publisher::join(&server.url(), &token).await;
         let alice = guest.participant().await;
         let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("alice.mp4");
+        let path = folder.path().join(name);
         let recorder = Recorder::builder(&alice).to_file(&path).await;
         Self {
             publisher,
@@ -75,7 +80,7 @@ impl Recording {
         Recorded {
             report,
             path: self.path,
-            folder: self.folder,
+            _folder: self.folder,
         }
     }
 }

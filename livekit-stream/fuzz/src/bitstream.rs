@@ -8,6 +8,7 @@ pub(crate) fn h264(data: &[u8]) {
         assert_eq!(sps.codec_string().len(), 6);
     }
     let _ = h264::is_keyframe(data);
+    assert!(h264::max_num_reorder(data).is_none_or(|count| count <= 16));
     let sets = h264::ParameterSets::from_access_unit(data);
     if let Ok(configuration) = h264::DecoderConfiguration::new(sets) {
         let record = configuration.to_bytes();
@@ -32,6 +33,9 @@ pub(crate) fn h265(data: &[u8]) {
     let _ = h265::is_keyframe(data);
     let sets = h265::ParameterSets::from_access_unit(data);
     assert!(sets.contains(&sets));
+    if let Some(configuration) = h265::DecoderConfiguration::parse(data) {
+        assert!(matches!(configuration.length_size, 1 | 2 | 4));
+    }
     let sample = h265::annexb_to_hvcc(data, true);
     let units = h265::annexb_nal_units(data).map(<[u8]>::len);
     assert!(sample.len() <= units.map(|length| length + 4).sum());

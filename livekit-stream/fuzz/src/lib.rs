@@ -1,12 +1,16 @@
 //! What the fuzz targets do with their input. No input may panic, hang or make a parser allocate
-//! far more than the input's own size.
+//! far more than the input's own size, or a decoder far more than the pictures that it announces.
 //!
 //! `cargo fuzz run --features libfuzzer NAME` runs one by libFuzzer; `cargo test -p
 //! livekit-stream-fuzz` runs them all on their corpora and on random input, with any compiler.
 
 mod bitstream;
+mod decode;
+mod flv;
+mod mkv;
 mod rtmp;
 mod rtp;
+mod turn;
 
 /// A parser under test.
 #[derive(Debug, Clone, Copy)]
@@ -35,11 +39,20 @@ pub const TARGETS: &[Target] = &[
     target("bitstream_vp9", bitstream::vp9),
     target("bitstream_av1", bitstream::av1),
     target("bitstream_audio", bitstream::audio),
+    target("decode_h264", decode::h264),
+    target("decode_av1", decode::av1),
+    target("decode_opus", decode::opus),
+    target("demux_mkv", mkv::demux),
+    target("pipeline_mkv", mkv::pipeline),
     target("rtmp_amf0", rtmp::amf0),
     target("rtmp_chunks", rtmp::chunks),
     target("rtmp_server", rtmp::server),
     target("rtmp_client", rtmp::client),
+    target("rtmp_play", rtmp::play),
     target("rtmp_url", rtmp::url),
+    target("flv_file", flv::file),
+    target("flv_bodies", flv::bodies),
+    target("turn_stream", turn::stream),
 ];
 
 /// Runs the target of this name, for the binaries in `fuzz_targets`.

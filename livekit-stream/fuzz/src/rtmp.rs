@@ -1,8 +1,11 @@
 //! Both ends of RTMP, whole and piece by piece.
 
 use livekit_stream::rtmp::amf0::{self, Value};
-use livekit_stream::rtmp::chunk::{Limits, Reader};
-use livekit_stream::rtmp::session::{PublishSession, ServerEvent, ServerOptions, ServerSession};
+use livekit_stream::rtmp::chunk::{Limits, Reader, Writer};
+use livekit_stream::rtmp::message::{self, Message};
+use livekit_stream::rtmp::session::{
+    PlayEvent, PlaySession, PublishSession, ServerEvent, ServerOptions, ServerSession,
+};
 use livekit_stream::rtmp::{RtmpUrl, handshake};
 
 pub(crate) fn amf0(data: &[u8]) {
@@ -59,6 +62,45 @@ pub(crate) fn client(data: &[u8]) {
             return;
         }
         while client.next_event().is_some() {}
+        client.take_output();
+    }
+}
+
+/// The input follows a handshake and the answers up to `play`.
+pub(crate) fn play(data: &[u8]) {
+    let url: RtmpUrl = "rtmp://localhost/live/key".parse().expect("a URL");
+    let mut client = PlaySession::new(url, 0, &[1; handshake::RANDOM_LEN]);
+    let mut hello = vec![3];
+    hello.resize(1 + 2 * handshake::PACKET_LEN, 0);
+    client.receive(&hello).expect("a plain handshake");
+    for (transaction, second) in [(1.0, Value::Null), (2.0, Value::from(1.0))] {
+        let mut payload = Vec::new();
+        let answer = [
+            Value::from("_result"),
+            Value::from(transaction),
+            Value::Null,
+            second,
+        ];
+        amf0::encode_all(&answer, &mut payload);
+        let mut bytes = Vec::new();
+        let message = Message {
+            type_id: message::COMMAND_AMF0,
+            stream_id: 0,
+            timestamp: 0,
+            payload: payload.into(),
+        };
+        Writer::default().write(3, &message, &mut bytes);
+        client.receive(&bytes).expect("the server's answer");
+    }
+    for part in data.chunks(1 + data.len() / 3) {
+        if client.receive(part).is_err() {
+            return;
+        }
+        while let Some(event) = client.next_event() {
+            if let PlayEvent::Media(media) = event {
+                assert!(media.body.len() <= data.len());
+            }
+        }
         client.take_output();
     }
 }

@@ -138,6 +138,27 @@ impl AudioSpecificConfig {
         })
     }
 
+    /// Reads the configuration of AAC-LC or of the AAC-LC core in HE-AAC (audio object types 5 and
+    /// 29), whose access units hold 1024 samples at the core's rate: what a container has to know
+    /// of either to copy it.
+    pub fn parse_core(bytes: &[u8]) -> Result<Self, AacError> {
+        const SBR: u32 = 5;
+        const PS: u32 = 29;
+        match Self::parse(bytes) {
+            Err(AacError::UnsupportedObjectType {
+                object_type: SBR | PS,
+            }) => {
+                // Rate and channels stand behind the object type in either case.
+                let mut core = bytes.to_vec();
+                if let Some(first) = core.first_mut() {
+                    *first = (*first & 0b111) | ((OBJECT_TYPE_LC as u8) << 3);
+                }
+                Self::parse(&core)
+            }
+            other => other,
+        }
+    }
+
     /// The header that turns one access unit of `payload_len` bytes into an ADTS frame, as dumps
     /// and tests use it.
     pub fn adts_header(&self, payload_len: usize) -> Result<[u8; ADTS_HEADER_LEN], AacError> {
@@ -238,9 +259,18 @@ mod tests {
     #[test]
     fn what_is_not_aac_lc_is_named() {
         // HE-AAC: object type 5.
+        let he_aac = [0x2b, 0x11, 0x88, 0x00];
         assert_eq!(
-            AudioSpecificConfig::parse(&[0x2b, 0x11, 0x88, 0x00]),
+            AudioSpecificConfig::parse(&he_aac),
             Err(AacError::UnsupportedObjectType { object_type: 5 })
+        );
+        assert_eq!(
+            AudioSpecificConfig::parse_core(&he_aac),
+            Ok(config(24_000, 2))
+        );
+        assert_eq!(
+            AudioSpecificConfig::parse_core(&[0x0a, 0x10]),
+            Err(AacError::UnsupportedObjectType { object_type: 1 })
         );
         assert_eq!(
             AudioSpecificConfig::parse(&[0x11]),

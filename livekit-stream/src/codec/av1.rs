@@ -134,6 +134,21 @@ impl Configuration {
     }
 }
 
+impl Configuration {
+    /// What OBUs tell of which one is a sequence header, such as those in `av1C`; the size is then
+    /// the largest of its frames. `None` when there is no sequence header.
+    #[must_use]
+    pub fn from_sequence_header(configuration_obus: &[u8]) -> Option<Self> {
+        let obu = obus(configuration_obus).find(|obu| obu.kind == ObuType::SequenceHeader)?;
+        let sequence = SequenceHeader::parse(obu.payload).filter(|_| obu.has_size())?;
+        Some(Self {
+            size: sequence.max_size,
+            sequence,
+            sequence_obu: Bytes::copy_from_slice(obu.bytes),
+        })
+    }
+}
+
 /// `OBU_TEMPORAL_DELIMITER` with its size.
 pub const TEMPORAL_DELIMITER: [u8; 2] = [0x12, 0];
 

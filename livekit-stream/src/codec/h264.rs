@@ -4,6 +4,7 @@
 //! here and MPEG-TS), and length prefixes (MP4 and FLV, where this form is called AVCC).
 
 mod configuration;
+mod reorder;
 mod sps;
 
 use bytes::Bytes;
@@ -11,6 +12,7 @@ use bytes::Bytes;
 use super::annexb::to_length_prefixed;
 pub use super::annexb::{AnnexB, START_CODE, annexb_nal_units};
 pub use configuration::DecoderConfiguration;
+pub use reorder::max_num_reorder;
 pub use sps::{Sps, sps_size};
 
 /// Bytes that are not H.264 as the standards describe it.

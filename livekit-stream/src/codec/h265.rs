@@ -3,12 +3,14 @@
 //!
 //! Frames are access units in Annex B form, as H.264's.
 
+mod configuration;
 mod sps;
 
 use bytes::Bytes;
 
 use super::annexb::to_length_prefixed;
 pub use super::annexb::{AnnexB, START_CODE, annexb_nal_units};
+pub use configuration::DecoderConfiguration;
 pub use sps::{Sps, sps_size};
 
 /// The type in a NAL unit's header (ITU-T H.265 table 7-1).
@@ -149,6 +151,8 @@ pub fn annexb_to_hvcc(annex_b: &[u8], parameter_sets: bool) -> Vec<u8> {
     })
 }
 
+#[cfg(test)]
+pub(crate) mod samples;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;

@@ -1,12 +1,14 @@
 //! AV1 by rav1d, dav1d in Rust.
 
-use bytes::Bytes;
-use re_rav1d::dav1d::pixel::{MatrixCoefficients, YUVRange};
-use re_rav1d::dav1d::{Decoder, Error, Picture, PixelLayout, PlanarImageComponent, Settings};
+mod library;
 
-use super::{DecodeError, LastPicture, MAX_PIXELS, VideoDecoder, VideoOptions, copy_i420};
+use super::{
+    DecodeError, LastPicture, MAX_PIXELS, PLANAR_FORMATS, VideoDecoder, VideoOptions, copy_planes,
+    planar_format,
+};
 use crate::codec::Codec;
 use crate::frame::{ColorMatrix, ColorRange, ColorSpace, EncodedFrame, VideoFrame, VideoSize};
+use library::{Decoder, Error, Layout, Picture};
 
 /// Decodes temporal units, of which the last frame is shown: that of the highest spatial layer.
 pub(crate) struct Av1Decoder {
@@ -28,34 +30,27 @@ impl Av1Decoder {
     }
 
     /// The last picture of a temporal unit.
-    fn pictures(&mut self, data: Bytes) -> Result<Option<Picture>, Error> {
+    fn pictures(&mut self, data: &[u8]) -> Result<Option<Picture>, Error> {
         let mut last = None;
-        let mut sent = self.decoder.send_data(data, None, None, None);
+        let mut sent = self.decoder.send(data);
         loop {
-            match self.decoder.get_picture() {
+            match self.decoder.picture() {
                 Ok(picture) => last = Some(picture),
-                Err(Error::Again) if sent.is_ok() => return Ok(last),
-                Err(Error::Again) => {}
+                Err(error) if error.is_again() && sent.is_ok() => return Ok(last),
+                Err(error) if error.is_again() => {}
                 Err(error) => return Err(error),
             }
             match sent {
                 Ok(()) => {}
-                Err(Error::Again) => sent = self.decoder.send_pending_data(),
+                Err(error) if error.is_again() => sent = self.decoder.send_pending(),
                 Err(error) => return Err(error),
             }
         }
     }
 }
 
-/// One thread and no delay: each frame comes out before the next goes in.
 fn open() -> Result<Decoder, DecodeError> {
-    let mut settings = Settings::new();
-    settings.set_n_threads(1);
-    settings.set_max_frame_delay(1);
-    settings.set_frame_size_limit(u32::try_from(MAX_PIXELS).unwrap_or(u32::MAX));
-    // Without, a temporal unit that lacks the highest layer would show nothing.
-    settings.set_all_layers(true);
-    Decoder::with_settings(&settings).map_err(corrupt)
+    Decoder::open(u32::try_from(MAX_PIXELS).unwrap_or(u32::MAX)).map_err(corrupt)
 }
 
 impl VideoDecoder for Av1Decoder {
@@ -67,7 +62,7 @@ impl VideoDecoder for Av1Decoder {
             self.waiting = true;
             return Err(corrupt("a frame of 0 bytes"));
         }
-        let picture = match self.pictures(frame.data.clone()) {
+        let picture = match self.pictures(&frame.data) {
             Ok(picture) => picture,
             Err(error) => {
                 self.waiting = true;
@@ -88,46 +83,38 @@ fn copy(
     normalize_stride: bool,
     last: &mut LastPicture,
 ) -> Result<VideoFrame, DecodeError> {
-    let (layout, bits) = (picture.pixel_layout(), picture.bit_depth());
-    if layout != PixelLayout::I420 || bits != 8 {
-        return Err(corrupt(format!(
-            "{layout:?} of {bits} bits, only 4:2:0 of 8 bits is decoded"
-        )));
-    }
+    let (layout, bits) = (picture.layout(), picture.bit_depth());
+    let shifts = match layout {
+        Some(Layout::I420) => Some((1, 1)),
+        Some(Layout::I422) => Some((1, 0)),
+        Some(Layout::I444) => Some((0, 0)),
+        Some(Layout::I400) | None => None,
+    };
+    let format = shifts.and_then(|shifts| planar_format(shifts, bits));
+    let format = format.ok_or_else(|| {
+        let layout = layout.map_or("an unknown layout".to_owned(), |it| format!("{it:?}"));
+        corrupt(format!("{layout} of {bits} bits, {PLANAR_FORMATS}"))
+    })?;
+    let (bt709, full) = picture.color();
     let color = ColorSpace {
-        matrix: match picture.matrix_coefficients() {
-            MatrixCoefficients::BT709 => ColorMatrix::Bt709,
-            _ => ColorMatrix::Bt601,
+        matrix: if bt709 {
+            ColorMatrix::Bt709
+        } else {
+            ColorMatrix::Bt601
         },
-        range: match picture.color_range() {
-            YUVRange::Full => ColorRange::Full,
-            YUVRange::Limited => ColorRange::Limited,
+        range: if full {
+            ColorRange::Full
+        } else {
+            ColorRange::Limited
         },
     };
-    let components = [
-        PlanarImageComponent::Y,
-        PlanarImageComponent::U,
-        PlanarImageComponent::V,
-    ];
-    let planes = components.map(|component| picture.plane(component));
-    let [y, u, v] = &planes;
-    let stride = |component| picture.stride(component) as usize;
     let size = VideoSize {
         width: picture.width(),
         height: picture.height(),
     };
-    copy_i420(
-        Codec::Av1,
-        size,
-        color,
-        [
-            (y, stride(PlanarImageComponent::Y)),
-            (u, stride(PlanarImageComponent::U)),
-            (v, stride(PlanarImageComponent::V)),
-        ],
-        normalize_stride,
-        last,
-    )
+    let planes = [picture.plane(0), picture.plane(1), picture.plane(2)];
+    let picture = copy_planes(Codec::Av1, format, size, planes, normalize_stride, last)?;
+    Ok(picture.with_color(color))
 }
 
 fn corrupt(reason: impl std::fmt::Display) -> DecodeError {

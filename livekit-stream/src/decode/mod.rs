@@ -1,11 +1,14 @@
 //! Decoders: encoded frames in, pictures and sound out. One file per backend. Depends on
 //! [`crate::frame`] and [`crate::codec`].
 
+#[cfg(feature = "aac")]
+mod aac;
 #[cfg(feature = "av1")]
 mod av1;
 mod libopus;
 mod openh264;
 mod opus;
+mod sound;
 mod vpx;
 
 use bytes::{Bytes, BytesMut};
@@ -14,6 +17,8 @@ use crate::codec::Codec;
 use crate::frame::{
     AudioFrame, ColorSpace, EncodedFrame, Plane, VideoFormat, VideoFrame, VideoSize,
 };
+
+pub use sound::{AudioFormat, PacketDecoder, any_audio_decoder};
 
 /// A frame could not be decoded.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +31,23 @@ pub enum DecodeError {
         codec: Codec,
         /// Why, and what to do about it; may be empty.
         hint: &'static str,
+    },
+    /// No decoder for this codec, which [`Codec`] does not have, is built in.
+    #[error("no decoder for {name:?}{hint}")]
+    UnknownCodec {
+        /// The codec as it was asked for.
+        name: String,
+        /// Why, and what to do about it; may be empty.
+        hint: &'static str,
+    },
+    /// A decoder of FFmpeg's, such as that of [`any_audio_decoder`], refused a packet or its
+    /// configuration.
+    #[error("{name} decoder: {reason}")]
+    Other {
+        /// The codec as it was asked for.
+        name: String,
+        /// What the decoder said.
+        reason: String,
     },
     /// A library that is opened at run time is not installed.
     #[error("{library} is not installed: {hint}")]
@@ -73,13 +95,23 @@ impl Default for VideoOptions {
 }
 
 /// Turns the frames of one video track into pictures, each at once: no picture waits for a later
-/// frame.
+/// frame unless the stream says that its pictures are shown in another order than they are sent in
+/// (H.265 alone is decoded so).
 ///
 /// After an error the decoder goes on at the next keyframe and shows nothing for the frames
 /// before it, which would refer to what is missing.
 pub trait VideoDecoder: Send {
     /// Decodes one frame. `Ok(None)`: nothing to show for it.
     fn decode(&mut self, frame: &EncodedFrame) -> Result<Option<VideoFrame>, DecodeError>;
+    /// When the picture that [`decode`](Self::decode) gave for `frame` is to be shown: the frame's
+    /// own time, or an earlier frame's where pictures are put in order.
+    fn timestamp_us(&self, frame: &EncodedFrame) -> i64 {
+        frame.timestamp_us
+    }
+    /// After the last frame: the next picture that waits to be shown, and its time.
+    fn flush(&mut self) -> Result<Option<(VideoFrame, i64)>, DecodeError> {
+        Ok(None)
+    }
 }
 
 /// Turns the frames of one audio track into sound.
@@ -106,8 +138,8 @@ pub trait AudioDecoder: Send {
 ///
 /// # Errors
 ///
-/// [`DecodeError::UnsupportedCodec`] for a codec that carries no pictures, for H.265, and for AV1
-/// without the feature `av1`; [`DecodeError::LibraryMissing`] for VP8 and VP9 when libvpx is not
+/// [`DecodeError::UnsupportedCodec`] for a codec that carries no pictures, for H.265 without the
+/// feature `ffmpeg`, and for AV1 without the feature `av1`; [`DecodeError::LibraryMissing`] for VP8 and VP9 when libvpx is not
 /// installed.
 pub fn video_decoder(codec: Codec) -> Result<Box<dyn VideoDecoder>, DecodeError> {
     video_decoder_with(codec, &VideoOptions::default())
@@ -132,10 +164,13 @@ pub fn video_decoder_with(
             codec,
             hint: ": build livekit-stream with its feature `av1`, or take the frames as they are",
         }),
+        #[cfg(feature = "ffmpeg")]
+        Codec::H265 => Ok(Box::new(crate::ffmpeg::FfmpegDecoder::new(codec, options)?)),
+        #[cfg(not(feature = "ffmpeg"))]
         Codec::H265 => Err(DecodeError::UnsupportedCodec {
             codec,
-            hint: ": take its frames as they are (copied to MP4, or as encoded frames); a decoder \
-                   will come with the feature `ffmpeg`, which this version does not have",
+            hint: ": build livekit-stream with its feature `ffmpeg`, or take the frames as they \
+                   are (copied to MP4, or as encoded frames)",
         }),
         Codec::Opus | Codec::Aac => Err(DecodeError::UnsupportedCodec {
             codec,
@@ -159,7 +194,10 @@ pub fn audio_decoder(
 ) -> Result<Box<dyn AudioDecoder>, DecodeError> {
     match codec {
         Codec::Opus => Ok(Box::new(opus::OpusDecoder::new(sample_rate, num_channels)?)),
-        Codec::Aac => Err(DecodeError::UnsupportedCodec { codec, hint: "" }),
+        Codec::Aac => Err(DecodeError::UnsupportedCodec {
+            codec,
+            hint: " without its configuration: see `aac_decoder`",
+        }),
         Codec::H264 | Codec::H265 | Codec::Vp8 | Codec::Vp9 | Codec::Av1 => {
             Err(DecodeError::UnsupportedCodec {
                 codec,
@@ -169,14 +207,34 @@ pub fn audio_decoder(
     }
 }
 
+/// The decoder of AAC streams with this AudioSpecificConfig (ISO/IEC 14496-3 section 1.6.2.1). It
+/// gives sound at the stream's own rate, in one channel or two.
+///
+/// # Errors
+///
+/// [`DecodeError::Corrupt`] for a configuration that cannot be used, and
+/// [`DecodeError::UnsupportedCodec`] without the feature `aac`.
+pub fn aac_decoder(audio_specific_config: &[u8]) -> Result<Box<dyn AudioDecoder>, DecodeError> {
+    #[cfg(feature = "aac")]
+    return Ok(Box::new(aac::AacDecoder::new(audio_specific_config)?));
+    #[cfg(not(feature = "aac"))]
+    {
+        let _ = audio_specific_config;
+        Err(DecodeError::UnsupportedCodec {
+            codec: Codec::Aac,
+            hint: ": build livekit-stream with its feature `aac`",
+        })
+    }
+}
+
 /// Largest picture that is decoded, in pixels: 8192x8192. A few bytes of a hostile keyframe
 /// header could otherwise claim gigabytes.
-const MAX_PIXELS: u64 = 1 << 26;
+pub(crate) const MAX_PIXELS: u64 = 1 << 26;
 
 /// The memory of a decoder's last picture, for the next one if nobody holds the last any more: fresh
 /// memory of that size costs the system a page fault every 4 KiB.
 #[derive(Default)]
-struct LastPicture(Bytes);
+pub(crate) struct LastPicture(Bytes);
 
 impl LastPicture {
     fn memory(&mut self, capacity: usize) -> BytesMut {
@@ -191,6 +249,22 @@ impl LastPicture {
     }
 }
 
+/// The format of a picture whose chroma planes have `shifts` (columns, rows) fewer, halved once or
+/// not at all, with samples of `bits`; `None` for one that there is no format for.
+fn planar_format(shifts: (u32, u32), bits: u32) -> Option<VideoFormat> {
+    match (shifts, bits) {
+        ((1, 1), 8) => Some(VideoFormat::I420),
+        ((1, 0), 8) => Some(VideoFormat::I422),
+        ((0, 0), 8) => Some(VideoFormat::I444),
+        ((1, 1), 10) => Some(VideoFormat::I010),
+        _ => None,
+    }
+}
+
+/// What [`planar_format`] has, for errors.
+const PLANAR_FORMATS: &str =
+    "only 4:2:0, 4:2:2 and 4:4:4 of 8 bits and 4:2:0 of 10 bits are decoded";
+
 /// Copies I420 planes out of a decoder's memory: `(bytes, stride)` each.
 fn copy_i420(
     codec: Codec,
@@ -200,8 +274,22 @@ fn copy_i420(
     normalize_stride: bool,
     last: &mut LastPicture,
 ) -> Result<VideoFrame, DecodeError> {
+    let format = VideoFormat::I420;
+    let picture = copy_planes(codec, format, size, source, normalize_stride, last)?;
+    Ok(picture.with_color(color))
+}
+
+/// As [`copy_i420`], of any format with three planes.
+pub(crate) fn copy_planes(
+    codec: Codec,
+    format: VideoFormat,
+    size: VideoSize,
+    source: [(&[u8], usize); 3],
+    normalize_stride: bool,
+    last: &mut LastPicture,
+) -> Result<VideoFrame, DecodeError> {
     let corrupt = |reason: String| DecodeError::Corrupt { codec, reason };
-    let mut planes = VideoFormat::I420
+    let mut planes = format
         .tight_planes(size.width, size.height)
         .ok_or_else(|| corrupt(format!("a picture of {}x{}", size.width, size.height)))?;
     let row_length = |plane: &Plane, stride: usize| {
@@ -228,10 +316,10 @@ fn copy_i420(
             data.extend_from_slice(&bytes[..stride * (plane.rows - 1) + plane.row_bytes]);
         }
     }
-    let frame = VideoFrame::with_planes(VideoFormat::I420, size.width, size.height, data, planes)
+    let frame = VideoFrame::with_planes(format, size.width, size.height, data, planes)
         .map_err(|e| corrupt(e.to_string()))?;
     last.0 = frame.data().clone();
-    Ok(frame.with_color(color))
+    Ok(frame)
 }
 
 #[cfg(test)]

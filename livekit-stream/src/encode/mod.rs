@@ -3,6 +3,7 @@
 
 #[cfg(feature = "aac")]
 mod aac;
+mod choice;
 mod framing;
 mod libopus;
 mod openh264;
@@ -24,6 +25,16 @@ pub enum EncodeError {
         codec: Codec,
         /// What to do about it, or empty.
         hint: &'static str,
+    },
+    /// The encoder asked for is not built in or does not start on this machine.
+    #[error("the encoder {name} {reason}; there are: {available}")]
+    EncoderMissing {
+        /// The encoder's name.
+        name: &'static str,
+        /// Why it cannot be had.
+        reason: String,
+        /// The names of those that start.
+        available: String,
     },
     /// An option is out of the encoder's range.
     #[error("{option} = {value} is out of range: {allowed}")]
@@ -57,17 +68,9 @@ pub enum EncodeError {
     },
 }
 
-/// Speed against quality.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Preset {
-    /// The least CPU: without deblocking filter, as x264's preset of this name.
-    #[default]
-    Ultrafast,
-    /// Between the two.
-    Medium,
-    /// The best picture at the bit rate.
-    Slow,
-}
+#[cfg(feature = "ffmpeg")]
+pub(crate) use choice::names as encoder_names;
+pub use choice::{H264Encoder, Preset, UnknownName, h264_encoders};
 
 /// What a video encoder is asked for.
 #[derive(Debug, Clone, PartialEq)]
@@ -81,6 +84,8 @@ pub struct VideoOptions {
     pub gop_size: u32,
     /// Speed against quality.
     pub preset: Preset,
+    /// Which encoder does it. Default [`H264Encoder::OpenH264`].
+    pub encoder: H264Encoder,
 }
 
 impl Default for VideoOptions {
@@ -90,7 +95,51 @@ impl Default for VideoOptions {
             frame_rate: 30.0,
             gop_size: 60,
             preset: Preset::default(),
+            encoder: H264Encoder::default(),
         }
+    }
+}
+
+/// Bounds of the bit rate in bits a second: below, no picture is left; above, it is more than level
+/// 5.2 of H.264 allows the baseline profile.
+const BIT_RATES: std::ops::RangeInclusive<u32> = 10_000..=240_000_000;
+/// Bits a pixel when no bit rate is asked for: 3 Mb/s at 1280x720 and 30 frames a second.
+const DEFAULT_BITS_PER_PIXEL: f64 = 0.11;
+
+impl VideoOptions {
+    fn check(&self) -> Result<(), EncodeError> {
+        if let Some(bit_rate) = self.bit_rate
+            && !BIT_RATES.contains(&bit_rate)
+        {
+            return Err(EncodeError::OptionOutOfRange {
+                option: "bit_rate",
+                value: bit_rate.to_string(),
+                allowed: "10 000 to 240 000 000 bits a second",
+            });
+        }
+        if !(1.0..=120.0).contains(&self.frame_rate) {
+            return Err(EncodeError::OptionOutOfRange {
+                option: "frame_rate",
+                value: self.frame_rate.to_string(),
+                allowed: "1 to 120 frames a second",
+            });
+        }
+        if self.gop_size == 0 || self.gop_size > i32::MAX as u32 {
+            return Err(EncodeError::OptionOutOfRange {
+                option: "gop_size",
+                value: self.gop_size.to_string(),
+                allowed: "1 frame or more",
+            });
+        }
+        Ok(())
+    }
+
+    /// Bits a second for pictures of this size.
+    pub(crate) fn bit_rate_for(&self, size: VideoSize) -> u32 {
+        let pixels = f64::from(size.width) * f64::from(size.height);
+        let rate = pixels * f64::from(self.frame_rate) * DEFAULT_BITS_PER_PIXEL;
+        let bit_rate = self.bit_rate.unwrap_or(rate as u32);
+        bit_rate.clamp(*BIT_RATES.start(), *BIT_RATES.end())
     }
 }
 
@@ -124,14 +173,18 @@ pub trait VideoEncoder: Send {
 ///
 /// # Errors
 ///
-/// [`EncodeError::UnsupportedCodec`] for a codec that this crate does not encode, and
-/// [`EncodeError::OptionOutOfRange`].
+/// [`EncodeError::UnsupportedCodec`] for a codec that this crate does not encode,
+/// [`EncodeError::EncoderMissing`] for an encoder that this build or this machine does not have,
+/// and [`EncodeError::OptionOutOfRange`].
 pub fn video_encoder(
     codec: Codec,
     options: VideoOptions,
 ) -> Result<Box<dyn VideoEncoder>, EncodeError> {
     match codec {
-        Codec::H264 => Ok(Box::new(openh264::OpenH264Encoder::new(options)?)),
+        Codec::H264 => {
+            options.check()?;
+            choice::open(options)
+        }
         Codec::H265 | Codec::Vp8 | Codec::Vp9 | Codec::Av1 => Err(EncodeError::UnsupportedCodec {
             codec,
             hint: ": pictures are encoded as H.264",

@@ -19,12 +19,6 @@ use crate::frame::{
     VideoRotation, VideoSize,
 };
 
-/// Bits a pixel when no bit rate is asked for: 3 Mb/s at 1280x720 and 30 frames a second.
-const DEFAULT_BITS_PER_PIXEL: f64 = 0.11;
-/// Bounds of the bit rate in bits a second: below, no picture is left; above, it is more than
-/// level 5.2 allows the baseline profile.
-const BIT_RATES: std::ops::RangeInclusive<u32> = 10_000..=240_000_000;
-
 /// The quantizers rate control may choose from. The lower bound is openh264's own; its upper bound
 /// is 42, which leaves difficult pictures at several times their bit rate.
 const QUANTIZERS: (u8, u8) = (12, 51);
@@ -50,60 +44,35 @@ struct Running {
 }
 
 impl OpenH264Encoder {
-    /// Checks the options; the encoder itself starts with the first picture's size.
-    pub(crate) fn new(options: VideoOptions) -> Result<Self, EncodeError> {
-        if let Some(bit_rate) = options.bit_rate
-            && !BIT_RATES.contains(&bit_rate)
-        {
-            return Err(EncodeError::OptionOutOfRange {
-                option: "bit_rate",
-                value: bit_rate.to_string(),
-                allowed: "10 000 to 240 000 000 bits a second",
-            });
-        }
-        if !(1.0..=120.0).contains(&options.frame_rate) {
-            return Err(EncodeError::OptionOutOfRange {
-                option: "frame_rate",
-                value: options.frame_rate.to_string(),
-                allowed: "1 to 120 frames a second",
-            });
-        }
-        if options.gop_size == 0 || options.gop_size > i32::MAX as u32 {
-            return Err(EncodeError::OptionOutOfRange {
-                option: "gop_size",
-                value: options.gop_size.to_string(),
-                allowed: "1 frame or more",
-            });
-        }
-        Ok(Self {
+    /// The encoder itself starts with the first picture's size; the options are checked.
+    pub(crate) fn new(options: VideoOptions) -> Self {
+        Self {
             options,
             running: None,
             scratch: Vec::new(),
-        })
+        }
     }
 
     fn start(&self, size: VideoSize, color: ColorSpace) -> Result<Running, EncodeError> {
-        let rate = f64::from(size.width)
-            * f64::from(size.height)
-            * f64::from(self.options.frame_rate)
-            * DEFAULT_BITS_PER_PIXEL;
-        let bit_rate = self.options.bit_rate.unwrap_or(rate as u32);
+        let bit_rate = self.options.bit_rate_for(size);
         let config = EncoderConfig::new()
-            .bitrate(BitRate::from_bps(
-                bit_rate.clamp(*BIT_RATES.start(), *BIT_RATES.end()),
-            ))
+            .bitrate(BitRate::from_bps(bit_rate))
             .max_frame_rate(FrameRate::from_hz(self.options.frame_rate))
             .intra_frame_period(IntraFramePeriod::from_num_frames(self.options.gop_size))
             .complexity(match self.options.preset {
-                Preset::Ultrafast => Complexity::Low,
+                Preset::Ultrafast
+                | Preset::Superfast
+                | Preset::Veryfast
+                | Preset::Faster
+                | Preset::Fast => Complexity::Low,
                 Preset::Medium => Complexity::Medium,
-                Preset::Slow => Complexity::High,
+                Preset::Slow | Preset::Slower | Preset::Veryslow => Complexity::High,
             })
             .usage_type(UsageType::CameraVideoRealTime)
             .rate_control_mode(RateControlMode::Bitrate)
             .sps_pps_strategy(match self.options.preset {
                 Preset::Ultrafast => deblocking::FIRST_STRATEGY,
-                Preset::Medium | Preset::Slow => SpsPpsStrategy::ConstantId,
+                _ => SpsPpsStrategy::ConstantId,
             })
             .skip_frames(false)
             .qp(QpRange::new(QUANTIZERS.0, QUANTIZERS.1))

@@ -1,10 +1,12 @@
 //! Where a track's receiver hands its frames to everybody who reads them.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Instant;
 
 use serde::Serialize;
 use tokio::sync::{Notify, watch};
 
+use super::recent::Recent;
 use super::{Overflow, Pushed, Ring};
 use crate::codec::{Codec, MediaKind};
 use crate::frame::{EncodedFrame, VideoSize};
@@ -32,6 +34,9 @@ pub struct TrackStats {
     pub keyframe_requests: u64,
     /// Interarrival jitter in microseconds (RFC 3550 appendix A.8).
     pub jitter_us: u64,
+    /// How old frames are when they are delivered, smoothed, in microseconds on the room's clock:
+    /// what the network and the wait for lost packets add to the quickest way.
+    pub latency_us: i64,
     /// Whether sender reports have tied the track's clock to the publisher's.
     pub synchronized: bool,
     /// Width of the last frame in pixels.
@@ -40,17 +45,28 @@ pub struct TrackStats {
     pub height: u32,
 }
 
-/// Frames kept for the first reader: what comes between the server's first packet and the
-/// application's reaction to the event, with room for a slow one.
-const BACKLOG: usize = 90;
+/// Where a reader begins who is not the track's first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Begin {
+    /// With what comes next, pictures with a keyframe that is asked for.
+    Now,
+    /// A little earlier where that is possible: with the last keyframe if it is recent, with the
+    /// sound of the last second.
+    Recent,
+}
 
 #[derive(Debug)]
 struct State {
-    /// Frames from the first keyframe on; `None` once a reader came or none did in time.
-    backlog: Option<Vec<EncodedFrame>>,
+    recent: Recent,
     rings: Vec<Weak<Ring<EncodedFrame>>>,
     size: VideoSize,
     stats: TrackStats,
+    /// No more frames are taken.
+    ended: bool,
+    /// Frames that came all the same.
+    too_late: u64,
+    /// The statistics are final.
+    finished: bool,
 }
 
 /// One subscribed track: its description and its readers.
@@ -71,10 +87,13 @@ impl TrackHub {
         let codec = Codec::from_mime(&mime);
         let (ended, _) = watch::channel(false);
         let state = Mutex::new(State {
-            backlog: Some(Vec::new()),
+            recent: Recent::new(kind),
             rings: Vec::new(),
             size: VideoSize::default(),
             stats: TrackStats::default(),
+            ended: false,
+            too_late: 0,
+            finished: false,
         });
         let keyframe_wanted = Notify::new();
         Arc::new(Self {
@@ -119,20 +138,21 @@ impl TrackHub {
     }
 
     /// Writes every frame from now on to `ring`, until the reader closes or drops it. The first
-    /// reader also gets what came before it, if that is little; one who comes late makes the
-    /// receiver ask for a keyframe.
-    pub(crate) fn attach(&self, ring: &Arc<Ring<EncodedFrame>>) {
+    /// reader also gets what came before it, if that is little; one who comes later and finds
+    /// nothing to begin with makes the receiver ask for a keyframe.
+    pub(crate) fn attach(&self, ring: &Arc<Ring<EncodedFrame>>, begin: Begin) {
         let mut state = self.lock();
-        state.rings.push(Arc::downgrade(ring));
-        match state.backlog.take() {
-            Some(backlog) => {
-                for frame in backlog {
-                    ring.push(frame);
-                }
-            }
-            None if self.kind == MediaKind::Video => self.keyframe_wanted.notify_one(),
-            None => {}
+        let earlier = match (state.recent.backlog(), begin) {
+            (None, Begin::Recent) => state.recent.recent(Instant::now()),
+            (backlog, _) => backlog,
+        };
+        if earlier.is_none() && self.kind == MediaKind::Video {
+            self.keyframe_wanted.notify_one();
         }
+        for frame in earlier.into_iter().flatten() {
+            ring.push(frame);
+        }
+        state.rings.push(Arc::downgrade(ring));
     }
 
     /// Writes no more frames to `ring`.
@@ -144,13 +164,15 @@ impl TrackHub {
     /// Gives `frame` to every reader. Never waits.
     pub(crate) fn deliver(&self, frame: &EncodedFrame) {
         let mut state = self.lock();
-        state.size = frame.size;
-        if let Some(backlog) = &mut state.backlog {
-            backlog.push(frame.clone());
-            if backlog.len() > BACKLOG {
-                state.backlog = None;
-            }
+        if state.ended {
+            state.too_late += 1;
+            return;
         }
+        // Frames whose references were lost do not tell theirs.
+        if frame.size != VideoSize::default() {
+            state.size = frame.size;
+        }
+        state.recent.push(Instant::now(), frame.clone());
         let mut wanted = false;
         state.rings.retain(|ring| {
             let Some(ring) = ring.upgrade() else {
@@ -173,8 +195,23 @@ impl TrackHub {
 
     /// No more frames will come.
     pub(crate) fn end(&self) {
-        self.lock().rings.clear();
+        let mut state = self.lock();
+        state.ended = true;
+        state.rings.clear();
+        state.recent.end();
+        drop(state);
         self.ended.send_replace(true);
+    }
+
+    /// No more frames will come, and nothing more is counted.
+    pub(crate) fn finish(&self) {
+        self.lock().finished = true;
+        self.end();
+    }
+
+    /// Whether the statistics are final.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.lock().finished
     }
 
     pub(crate) fn is_ended(&self) -> bool {
@@ -199,17 +236,18 @@ impl TrackHub {
 
     pub(crate) fn set_stats(&self, stats: &ReceiverStats) {
         let mut state = self.lock();
-        let size = state.size;
+        let (size, too_late) = (state.size, state.too_late);
         state.stats = TrackStats {
             packets: stats.packets - stats.duplicates,
             bytes: stats.bytes,
             packets_lost: stats.lost,
             packets_recovered: stats.recovered,
-            frames: stats.frames,
+            frames: stats.frames - too_late,
             keyframes: stats.keyframes,
-            frames_dropped: stats.frames_dropped,
+            frames_dropped: stats.frames_dropped + too_late,
             keyframe_requests: stats.keyframe_requests,
             jitter_us: stats.jitter_us,
+            latency_us: stats.latency_us,
             synchronized: stats.synchronized,
             width: size.width,
             height: size.height,

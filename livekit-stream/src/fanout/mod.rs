@@ -2,8 +2,9 @@
 //! waits for none. Depends on [`crate::frame`] and [`crate::rtp`].
 
 mod hub;
+mod recent;
 mod ring;
 
-pub(crate) use hub::TrackHub;
 pub use hub::TrackStats;
+pub(crate) use hub::{Begin, TrackHub};
 pub(crate) use ring::{Overflow, Pushed, Ring, Start};

@@ -57,6 +57,18 @@ pub(crate) fn ffmpeg(args: &str, input: &[u8]) -> Option<Vec<u8>> {
     Some(ended.stdout)
 }
 
+/// The frames of an IVF file: a header of 32 bytes, then frames with a header of 12.
+pub(crate) fn ivf_frames(file: &[u8]) -> Vec<Vec<u8>> {
+    let mut rest = &file[32..];
+    let mut frames = Vec::new();
+    while let Some((header, data)) = rest.split_first_chunk::<12>() {
+        let length = u32::from_le_bytes([header[0], header[1], header[2], header[3]]) as usize;
+        frames.push(data[..length].to_vec());
+        rest = &data[length..];
+    }
+    frames
+}
+
 /// Peak signal-to-noise ratio in decibels of 8-bit samples; infinite when they are equal.
 pub(crate) fn psnr(a: &[u8], b: &[u8]) -> f64 {
     let differences = a.iter().zip(b).map(|(&a, &b)| f64::from(a) - f64::from(b));

@@ -10,10 +10,12 @@ use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 use tokio::time::timeout;
 
+use super::Publishers;
 use crate::mux::{MuxError, flv};
 use crate::rtmp::handshake::RANDOM_LEN;
 use crate::rtmp::session::{
-    MediaMessage, PublishRequest, ServerEvent, ServerOptions, ServerSession, SessionError,
+    Capabilities, MediaMessage, PublishRequest, ServerEvent, ServerOptions, ServerSession,
+    SessionError,
 };
 
 /// How long a publisher may say nothing, and may take nothing.
@@ -75,12 +77,16 @@ impl RtmpListener {
         Ok(Self::new(TcpListener::bind(address).await?))
     }
 
-    /// Takes a socket that listens already.
+    /// Takes a socket that listens already. It announces Enhanced RTMP: what
+    /// [`demux::flv`](crate::demux::flv) reads by FourCC.
     #[must_use]
     pub fn new(listener: TcpListener) -> Self {
         Self {
             listener,
-            options: ServerOptions::default(),
+            options: ServerOptions {
+                capabilities: capabilities(),
+                ..ServerOptions::default()
+            },
         }
     }
 
@@ -94,6 +100,33 @@ impl RtmpListener {
     /// The address it listens on.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
+    }
+
+    /// Takes publishers in from now on: those that `check` agrees to are accepted, the others
+    /// rejected. Handshakes go on beside each other, so a silent client keeps nobody waiting. Has
+    /// to be called within a tokio runtime.
+    ///
+    /// ```no_run
+    /// use livekit_stream::input::RtmpListener;
+    ///
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let listener = RtmpListener::bind("127.0.0.1:1935").await?;
+    /// let mut publishers = listener.publishers(|request| request.is("live", "expected"));
+    /// while let Some(mut publisher) = publishers.next().await {
+    ///     tokio::spawn(async move {
+    ///         while let Ok(Some(media)) = publisher.next().await {
+    ///             println!("{} bytes at {} ms", media.body.len(), media.timestamp_ms);
+    ///         }
+    ///     });
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn publishers(
+        self,
+        check: impl Fn(&PublishRequest) -> bool + Send + Sync + 'static,
+    ) -> Publishers {
+        Publishers::start(self, check)
     }
 
     /// Waits for the next connection. What it wants is not known yet: ask each in a task of its
@@ -125,6 +158,12 @@ pub struct RtmpConnection {
     /// Answers that are not written yet.
     output: BytesMut,
     ended: bool,
+}
+
+/// What our demuxer reads by FourCC.
+fn capabilities() -> Capabilities {
+    let video = [*b"avc1", *b"hvc1", *b"av01", *b"vp09", *b"vp08"];
+    Capabilities::new(&video, &[*b"mp4a", *b"Opus"])
 }
 
 impl fmt::Debug for RtmpConnection {

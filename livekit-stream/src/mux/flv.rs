@@ -1,7 +1,8 @@
 //! FLV (Adobe Flash Video File Format 10.1, annex E): file header, tags, and the bodies of tags.
 //!
 //! The bodies are what RTMP's audio, video and data messages carry, so an RTMP client uses them
-//! without [`tag`]. H.264 and AAC only: what the format of 2010 has and every server takes.
+//! without [`tag`]. H.264 and AAC are written as the format of 2010 has them, which every server
+//! takes; H.265, AV1, VP9 and Opus by FourCC, as Enhanced RTMP has them.
 //!
 //! ```
 //! use livekit_stream::mux::flv::{TagKind, file_header, metadata, tag};
@@ -16,9 +17,9 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::{AudioTrack, MuxError, Track, VideoTrack};
-use crate::codec::Codec;
+use super::{AudioTrack, MuxError, Track, VideoTrack, fmp4};
 use crate::codec::h264::{self, Keep};
+use crate::codec::{Codec, MediaKind, av1, h265};
 use crate::frame::EncodedFrame;
 use crate::rtmp::amf0::{self, Value};
 
@@ -31,6 +32,13 @@ const AAC: u8 = 0xaf;
 const SEQUENCE_HEADER: u8 = 0;
 const FRAME: u8 = 1;
 const END_OF_SEQUENCE: u8 = 2;
+
+/// `ExVideoTagHeader` and `ExAudioTagHeader` of Enhanced RTMP: these bits and a packet type.
+const EX_KEYFRAME: u8 = 0x90;
+const EX_INTER_FRAME: u8 = 0xa0;
+const EX_AUDIO: u8 = 0x90;
+/// `VideoPacketType` of coded frames without a composition time, which is zero.
+const CODED_FRAMES_X: u8 = 3;
 
 /// The longest body of a tag, whose length field has 24 bits.
 const MAX_TAG_BODY: usize = 0xff_ffff;
@@ -80,16 +88,38 @@ pub fn tag(kind: TagKind, timestamp_ms: u32, body: &[u8]) -> Result<Bytes, MuxEr
     Ok(tag.freeze())
 }
 
+/// The FourCC that Enhanced RTMP names a codec by; `None` for one that this crate does not write
+/// so (VP8).
+#[must_use]
+pub fn four_cc(codec: Codec) -> Option<[u8; 4]> {
+    match codec {
+        Codec::H264 => Some(*b"avc1"),
+        Codec::H265 => Some(*b"hvc1"),
+        Codec::Av1 => Some(*b"av01"),
+        Codec::Vp9 => Some(*b"vp09"),
+        Codec::Opus => Some(*b"Opus"),
+        Codec::Aac => Some(*b"mp4a"),
+        Codec::Vp8 => None,
+    }
+}
+
 /// The body of the video tag that goes before the first frame, and again before the keyframe at
-/// which the parameter sets change: the AVCDecoderConfigurationRecord.
+/// which the parameter sets change: the configuration record that MP4 has in `avcC`, `hvcC`,
+/// `av1C` or `vpcC`.
 ///
 /// # Errors
 ///
-/// When the codec is not H.264, or its parameter sets cannot be written.
+/// When FLV has no place for the codec (VP8), or its parameter sets cannot be written.
 pub fn video_sequence_header(track: &VideoTrack) -> Result<Bytes, MuxError> {
-    require(track.codec, Codec::H264)?;
-    let mut body = vec![AVC_KEYFRAME, SEQUENCE_HEADER, 0, 0, 0];
-    body.extend(track.configuration()?.to_bytes());
+    let mut body = match track.codec {
+        Codec::H264 => vec![AVC_KEYFRAME, SEQUENCE_HEADER, 0, 0, 0],
+        codec => {
+            let mut body = vec![EX_KEYFRAME | SEQUENCE_HEADER];
+            body.extend(video_four_cc(codec)?);
+            body
+        }
+    };
+    body.extend(fmp4::configuration_record(track)?);
     Ok(body.into())
 }
 
@@ -99,19 +129,35 @@ pub fn video_sequence_header(track: &VideoTrack) -> Result<Bytes, MuxError> {
 ///
 /// # Errors
 ///
-/// When the codec is not H.264.
+/// When FLV has no place for the codec.
 pub fn video_body(frame: &EncodedFrame) -> Result<Bytes, MuxError> {
-    require(frame.codec, Codec::H264)?;
-    let sample = h264::annexb_to_avcc(&frame.data, Keep::Pictures);
-    let mut body = BytesMut::with_capacity(sample.len() + 5);
-    body.put_u8(if frame.keyframe {
-        AVC_KEYFRAME
-    } else {
-        AVC_INTER_FRAME
-    });
-    body.put_u8(FRAME);
-    // Composition time: frames are shown in the order they are decoded.
-    body.put_uint(0, 3);
+    let header = |keyframe, inter_frame| {
+        if frame.keyframe {
+            keyframe
+        } else {
+            inter_frame
+        }
+    };
+    let ex_header = |packet_type| {
+        let four_cc = video_four_cc(frame.codec)?;
+        let first = header(EX_KEYFRAME, EX_INTER_FRAME) | packet_type;
+        Ok::<_, MuxError>([&[first][..], &four_cc].concat())
+    };
+    // Frames are shown in the order they are decoded: composition times are zero.
+    let (head, sample) = match frame.codec {
+        Codec::H264 => (
+            vec![header(AVC_KEYFRAME, AVC_INTER_FRAME), FRAME, 0, 0, 0],
+            h264::annexb_to_avcc(&frame.data, Keep::Pictures).into(),
+        ),
+        Codec::H265 => (
+            ex_header(CODED_FRAMES_X)?,
+            h265::annexb_to_hvcc(&frame.data, false).into(),
+        ),
+        Codec::Av1 => (ex_header(FRAME)?, av1::without_delimiters(&frame.data)),
+        _ => (ex_header(FRAME)?, frame.data.clone()),
+    };
+    let mut body = BytesMut::with_capacity(head.len() + sample.len());
+    body.put_slice(&head);
     body.put_slice(&sample);
     Ok(body.freeze())
 }
@@ -122,14 +168,14 @@ pub fn video_end_of_sequence() -> Bytes {
     Bytes::from_static(&[AVC_KEYFRAME, END_OF_SEQUENCE, 0, 0, 0])
 }
 
-/// The body of the audio tag that goes before the first frame: the AudioSpecificConfig.
+/// The body of the audio tag that goes before the first frame: the AudioSpecificConfig of AAC, the
+/// `OpusHead` of Opus.
 ///
 /// # Errors
 ///
-/// When the codec is not AAC.
+/// When FLV has no place for the codec.
 pub fn audio_sequence_header(track: &AudioTrack) -> Result<Bytes, MuxError> {
-    require(track.codec, Codec::Aac)?;
-    let mut body = vec![AAC, SEQUENCE_HEADER];
+    let mut body = audio_header(track.codec, SEQUENCE_HEADER)?;
     body.extend_from_slice(&track.codec_config);
     Ok(body.into())
 }
@@ -138,19 +184,34 @@ pub fn audio_sequence_header(track: &AudioTrack) -> Result<Bytes, MuxError> {
 ///
 /// # Errors
 ///
-/// When the codec is not AAC.
+/// When FLV has no place for the codec.
 pub fn audio_body(frame: &EncodedFrame) -> Result<Bytes, MuxError> {
-    require(frame.codec, Codec::Aac)?;
-    let mut body = BytesMut::with_capacity(frame.data.len() + 2);
-    body.put_slice(&[AAC, FRAME]);
-    body.put_slice(&frame.data);
-    Ok(body.freeze())
+    let mut body = audio_header(frame.codec, FRAME)?;
+    body.extend_from_slice(&frame.data);
+    Ok(body.into())
+}
+
+fn audio_header(codec: Codec, packet_type: u8) -> Result<Vec<u8>, MuxError> {
+    match codec {
+        Codec::Aac => Ok(vec![AAC, packet_type]),
+        Codec::Opus => Ok([&[EX_AUDIO | packet_type][..], b"Opus"].concat()),
+        _ => Err(unsupported(codec)),
+    }
 }
 
 /// The body of the script tag that goes first: the string `onMetaData` and an ECMA array (E.5).
 /// `frame_rate` in frames a second, if it is known.
 #[must_use]
 pub fn metadata(tracks: &[Track], frame_rate: Option<f64>) -> Bytes {
+    metadata_with(tracks, frame_rate, &[])
+}
+
+/// As [`metadata`], with properties of the caller's, such as `title`.
+pub(crate) fn metadata_with(
+    tracks: &[Track],
+    frame_rate: Option<f64>,
+    more: &[(String, String)],
+) -> Bytes {
     let mut properties = vec![("duration", Value::from(0.0))];
     for track in tracks {
         match track {
@@ -158,11 +219,11 @@ pub fn metadata(tracks: &[Track], frame_rate: Option<f64>) -> Bytes {
                 properties.push(("width", f64::from(video.size.width).into()));
                 properties.push(("height", f64::from(video.size.height).into()));
                 properties.extend(frame_rate.map(|rate| ("framerate", rate.into())));
-                // Codec ids of E.4.3.1 and E.4.2.1.
-                properties.push(("videocodecid", 7.0.into()));
+                // Codec ids of E.4.3.1 and E.4.2.1, or FourCCs.
+                properties.push(("videocodecid", codec_id(video.codec).into()));
             }
             Track::Audio(audio) => {
-                properties.push(("audiocodecid", 10.0.into()));
+                properties.push(("audiocodecid", codec_id(audio.codec).into()));
                 properties.push(("audiosamplerate", f64::from(audio.sample_rate).into()));
                 properties.push(("audiosamplesize", 16.0.into()));
                 properties.push(("audiochannels", f64::from(audio.num_channels).into()));
@@ -171,6 +232,10 @@ pub fn metadata(tracks: &[Track], frame_rate: Option<f64>) -> Bytes {
         }
     }
     properties.push(("encoder", "livekit-stream".into()));
+    properties.extend(
+        more.iter()
+            .map(|(name, value)| (name.as_str(), value.as_str().into())),
+    );
     let mut body = Vec::new();
     amf0::encode_all(
         &[Value::from("onMetaData"), Value::ecma_array(properties)],
@@ -179,14 +244,24 @@ pub fn metadata(tracks: &[Track], frame_rate: Option<f64>) -> Bytes {
     body.into()
 }
 
-fn require(actual: Codec, expected: Codec) -> Result<(), MuxError> {
-    if actual == expected {
-        Ok(())
-    } else {
-        Err(MuxError::UnsupportedCodec {
-            codec: actual,
-            container: "FLV",
-        })
+fn codec_id(codec: Codec) -> f64 {
+    match codec {
+        Codec::H264 => 7.0,
+        Codec::Aac => 10.0,
+        _ => four_cc(codec).map_or(0.0, |name| f64::from(u32::from_be_bytes(name))),
+    }
+}
+
+fn video_four_cc(codec: Codec) -> Result<[u8; 4], MuxError> {
+    four_cc(codec)
+        .filter(|_| codec.kind() == MediaKind::Video)
+        .ok_or_else(|| unsupported(codec))
+}
+
+fn unsupported(codec: Codec) -> MuxError {
+    MuxError::UnsupportedCodec {
+        codec,
+        container: "FLV",
     }
 }
 
@@ -211,9 +286,9 @@ mod tests {
 
     #[test]
     fn codecs_that_flv_lacks_are_named() {
-        let opus = AudioTrack::opus(2);
-        let error = audio_sequence_header(&opus).unwrap_err();
-        assert_eq!(error.to_string(), "Opus cannot go into FLV");
+        let frame = testing::frame(Codec::H264, b"x", true, 0);
+        let error = audio_body(&frame).unwrap_err();
+        assert_eq!(error.to_string(), "H.264 cannot go into FLV");
         let frame = testing::frame(Codec::Vp8, b"x", true, 0);
         let error = video_body(&frame).unwrap_err();
         assert_eq!(error.to_string(), "VP8 cannot go into FLV");

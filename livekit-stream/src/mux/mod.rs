@@ -2,7 +2,7 @@
 //! Depends on [`crate::frame`], [`crate::codec`] and, for metadata, [`crate::rtmp::amf0`].
 //!
 //! A [`Track`] says what a muxer must know before the first frame; each container has a module:
-//! [`fmp4`] and [`flv`].
+//! [`fmp4`], [`flv`] and [`webm`].
 
 mod error;
 pub mod flv;
@@ -10,6 +10,7 @@ pub mod fmp4;
 #[cfg(test)]
 pub(crate) mod testing;
 mod track;
+pub mod webm;
 
 pub use error::MuxError;
 pub use track::{AudioTrack, Track, VideoConfiguration, VideoTrack};

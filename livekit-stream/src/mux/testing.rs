@@ -3,8 +3,8 @@
 use bytes::Bytes;
 
 use crate::codec::h264::{self, NalUnitType};
-use crate::codec::{Codec, av1, h265, vp9};
-use crate::frame::ffmpeg::{ffmpeg, run};
+use crate::codec::{Codec, av1, h265, vp8, vp9};
+use crate::frame::ffmpeg::{ffmpeg, ivf_frames, run};
 use crate::frame::{EncodedFrame, VideoRotation, VideoSize};
 
 /// Whether there is an FFmpeg; says so if not.
@@ -31,11 +31,15 @@ pub(crate) struct Clip {
 }
 
 /// Encoders that hold nothing back, 30 frames a second, a keyframe every 30.
-const VIDEO_ENCODERS: [(Codec, &str); 3] = [
+const VIDEO_ENCODERS: [(Codec, &str); 4] = [
     (
         Codec::H265,
         "-c:v libx265 -preset ultrafast -x265-params \
          keyint=30:min-keyint=30:scenecut=0:bframes=0:repeat-headers=1:aud=1:log-level=none -f hevc -",
+    ),
+    (
+        Codec::Vp8,
+        "-c:v libvpx -deadline realtime -cpu-used 8 -b:v 500k -g 30 -f ivf -",
     ),
     (
         Codec::Vp9,
@@ -78,7 +82,7 @@ impl Clip {
         Some(Self { frames, annex_b })
     }
 
-    /// H.265, VP9 or AV1; `format` is one of FFmpeg's pixel formats.
+    /// H.265, VP8, VP9 or AV1; `format` is one of FFmpeg's pixel formats.
     pub(crate) fn video(codec: Codec, size: &str, format: &str, count: usize) -> Option<Self> {
         let (_, options) = VIDEO_ENCODERS.iter().find(|row| row.0 == codec)?;
         let args = format!(
@@ -91,6 +95,7 @@ impl Clip {
         };
         let keyframe = |unit: &[u8]| match codec {
             Codec::H265 => h265::is_keyframe(unit),
+            Codec::Vp8 => vp8::is_keyframe(unit),
             Codec::Vp9 => vp9::is_keyframe(unit),
             _ => av1::is_keyframe(unit),
         };
@@ -144,18 +149,6 @@ impl Clip {
             annex_b: Vec::new(),
         })
     }
-}
-
-/// The frames of an IVF file: a header of 32 bytes, then frames with a header of 12.
-fn ivf_frames(file: &[u8]) -> Vec<Vec<u8>> {
-    let mut rest = &file[32..];
-    let mut frames = Vec::new();
-    while let Some((header, data)) = rest.split_first_chunk::<12>() {
-        let length = u32::from_le_bytes([header[0], header[1], header[2], header[3]]) as usize;
-        frames.push(data[..length].to_vec());
-        rest = &data[length..];
-    }
-    frames
 }
 
 /// A stream with delimiters, cut at them.

@@ -1,10 +1,11 @@
 use bytes::Bytes;
+use mp4_atom::OpusChannelMapping;
 
 use super::MuxError;
 use crate::codec::aac::AudioSpecificConfig;
 use crate::codec::h264::{DecoderConfiguration, Sps};
 use crate::codec::opus::{self, OpusHead};
-use crate::codec::{Codec, av1, h264, h265, vp9};
+use crate::codec::{Codec, av1, h264, h265, vp8, vp9};
 use crate::frame::{EncodedFrame, VideoRotation, VideoSize};
 
 /// What a muxer must know of a video track before its first frame.
@@ -43,7 +44,7 @@ impl VideoTrack {
     ///
     /// # Errors
     ///
-    /// When the frame does not carry readable parameter sets (H.264, H.265) or headers (VP9, AV1).
+    /// When the frame does not carry readable parameter sets (H.264, H.265) or headers (VP8, VP9, AV1).
     pub fn from_keyframe(frame: &EncodedFrame) -> Result<Self, MuxError> {
         let unreadable = |reason| MuxError::Configuration {
             codec: frame.codec,
@@ -74,6 +75,11 @@ impl VideoTrack {
                     .ok_or_else(|| unreadable("no keyframe with a sequence header"))?;
                 let size = configuration.size;
                 (VideoConfiguration::Av1(configuration), size)
+            }
+            Codec::Vp8 => {
+                let size = vp8::FrameHeader::parse(&frame.data).and_then(|header| header.size);
+                let size = size.ok_or_else(|| unreadable("no keyframe"))?;
+                (VideoConfiguration::None, size)
             }
             _ => (VideoConfiguration::None, frame.size),
         };
@@ -182,16 +188,36 @@ impl AudioTrack {
         if version >= 16 {
             return Err(error("its version is unknown"));
         }
-        if family != 0 || !(1..=2).contains(&channels) {
-            return Err(error(
-                "only mono and stereo (mapping family 0) are supported",
-            ));
+        if channels == 0 || (family == 0 && channels > 2) {
+            return Err(error("mapping family 0 has 1 or 2 channels"));
+        }
+        if family != 0 && head.len() < OPUS_TABLE + usize::from(channels) {
+            return Err(error("its channel mapping table is cut short"));
         }
         Ok(OpusHead {
             channels,
             pre_skip: u16::from_le_bytes([p0, p1]),
             input_sample_rate: u32::from_le_bytes([r0, r1, r2, r3]),
             output_gain: i16::from_le_bytes([g0, g1]),
+        })
+    }
+}
+
+/// Where the channel mapping table's channels begin in an `OpusHead`, behind the numbers of streams
+/// and of coupled ones (RFC 7845 section 5.1.1).
+const OPUS_TABLE: usize = 21;
+
+impl AudioTrack {
+    /// Which decoded channel is which, for more than two channels.
+    pub(super) fn opus_mapping(&self) -> Option<OpusChannelMapping> {
+        let head = &self.codec_config;
+        let (&channels, &family) = (head.get(9)?, head.get(18)?);
+        let table = head.get(OPUS_TABLE..OPUS_TABLE + usize::from(channels))?;
+        (family != 0).then(|| OpusChannelMapping {
+            family,
+            stream_count: head[19],
+            coupled_count: head[20],
+            channel_mapping: table.to_vec(),
         })
     }
 }

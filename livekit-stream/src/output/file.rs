@@ -18,6 +18,14 @@ pub struct FileError {
 }
 
 impl FileError {
+    pub(crate) fn new(path: PathBuf, action: &'static str, reason: io::Error) -> Self {
+        Self {
+            path,
+            action,
+            reason,
+        }
+    }
+
     /// What the system said.
     #[must_use]
     pub fn io(&self) -> &io::Error {

@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -15,10 +15,11 @@ use super::RecordError;
 use super::builder::Selection;
 use super::report::{self, Treatment};
 use super::selection::{AudioMode, Plan, VideoMode, audio_plan, video_plan};
+use super::takes::Takes;
 use super::transcode::{AudioTranscoder, VideoTranscoder};
 use crate::codec::{Codec, MediaKind};
 use crate::encode::AudioOptions;
-use crate::fanout::{Ring, TrackStats};
+use crate::fanout::{Begin, Ring, TrackHub, TrackStats};
 use crate::frame::EncodedFrame;
 use crate::room::{Presence, RemoteParticipant, RemoteTrack, TrackSource};
 use crate::stream::{Choice, Current, EncodedStream};
@@ -34,12 +35,16 @@ const BATCH_WAIT: Duration = Duration::from_millis(300);
 pub(super) struct Wanted {
     pub(super) selection: Selection,
     /// The codecs that the output takes as they come.
-    pub(super) takes: &'static [Codec],
+    pub(super) takes: Takes,
     /// How the output is named in errors.
     pub(super) output: String,
+    /// What those errors advise.
+    pub(super) hint: &'static str,
     /// Pictures that are transcoded one after the other, 1 for the least delay. A codec that has
     /// slept finds its data in no cache: at 30 pictures a second, four at a time cost a tenth less.
     pub(super) batch: usize,
+    /// Where the sound begins. Pictures begin with a recent keyframe.
+    pub(super) sound: Begin,
 }
 
 /// What a feed gives.
@@ -63,10 +68,20 @@ pub(super) struct Track {
     /// Frames that could not be transcoded.
     lost: AtomicU64,
     force_keyframe: AtomicBool,
-    seen: Mutex<Vec<RemoteTrack>>,
+    seen: Mutex<Seen>,
     /// The MIME type of a track that cannot be read.
     unreadable: Arc<Mutex<Option<String>>>,
     current: Arc<Current>,
+}
+
+/// The subscriptions of a track that frames came from.
+#[derive(Debug, Default)]
+struct Seen {
+    live: Vec<RemoteTrack>,
+    /// The sum of those that have ended.
+    ended: TrackStats,
+    /// The one that was read last.
+    last: Weak<TrackHub>,
 }
 
 impl Track {
@@ -89,6 +104,10 @@ impl Track {
             unreadable: stream.unreadable(),
             current: stream.current(),
         })
+    }
+
+    pub(super) fn kind(&self) -> MediaKind {
+        self.kind
     }
 
     /// What is read, or what is wanted most while nothing is.
@@ -125,13 +144,23 @@ impl Track {
     /// What was received so far, over all subscriptions.
     pub(super) fn stats(&self) -> TrackStats {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let Seen { live, ended, .. } = &mut *seen;
+        // Somebody who comes and goes for days must not be remembered track by track.
+        live.retain(|track| {
+            let over = track.hub().is_finished();
+            if over {
+                report::add(ended, &track.stats());
+            }
+            !over
+        });
         if let Some(track) = self.track()
-            && !seen.iter().any(|one| Arc::ptr_eq(one.hub(), track.hub()))
+            && !track.hub().is_finished()
+            && !live.iter().any(|one| Arc::ptr_eq(one.hub(), track.hub()))
         {
-            seen.push(track);
+            live.push(track);
         }
-        let mut total = TrackStats::default();
-        for track in seen.iter() {
+        let mut total = *ended;
+        for track in live.iter() {
             report::add(&mut total, &track.stats());
         }
         total
@@ -157,7 +186,12 @@ impl Track {
     fn saw(&self, codec: Codec, transcoded: bool) {
         *self.codec.lock().unwrap_or_else(PoisonError::into_inner) = Some(codec);
         self.transcoded.store(transcoded, Ordering::Relaxed);
-        self.stats();
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = self.current.has_changed(&mut seen.last);
+        drop(seen);
+        if changed {
+            self.stats();
+        }
     }
 }
 
@@ -180,7 +214,8 @@ impl Feed {
         if wanted.selection.video != VideoMode::None {
             let kind = MediaKind::Video;
             let choice = wanted.selection.source.video();
-            let stream = EncodedStream::chosen(presence.clone(), choice.clone(), kind);
+            let begin = Begin::Recent;
+            let stream = EncodedStream::chosen(presence.clone(), choice.clone(), kind, begin);
             let track = video.insert(Track::new(presence, kind, choice, &stream));
             rings.push(stream.ring());
             let worker = VideoWorker {
@@ -194,7 +229,8 @@ impl Feed {
         if wanted.selection.audio != AudioMode::None {
             let kind = MediaKind::Audio;
             let choice = wanted.selection.source.audio();
-            let stream = EncodedStream::chosen(presence.clone(), choice.clone(), kind);
+            let begin = wanted.sound;
+            let stream = EncodedStream::chosen(presence.clone(), choice.clone(), kind, begin);
             let track = audio.insert(Track::new(presence, kind, choice, &stream));
             rings.push(stream.ring());
             let worker = AudioWorker {
@@ -301,6 +337,7 @@ fn cannot_copy(track: &Track, codec: Codec, wanted: &Wanted) -> Item {
         participant: track.presence.identity().to_owned(),
         media_source: track.source(),
         output: wanted.output.clone(),
+        hint: wanted.hint,
     })
 }
 
@@ -326,7 +363,8 @@ impl VideoWorker {
             self.track
                 .dropped
                 .store(frames.get_ref().dropped_frames(), Ordering::Relaxed);
-            let plan = video_plan(self.wanted.selection.video, frame.codec, self.wanted.takes);
+            let taken = self.wanted.takes.includes(frame.codec).await;
+            let plan = video_plan(self.wanted.selection.video, frame.codec, taken);
             self.track
                 .saw(frame.codec, matches!(plan, Plan::Transcode(_)));
             let items = match plan {
@@ -354,6 +392,29 @@ impl VideoWorker {
                 }
             }
         }
+        let rest = tokio::task::spawn_blocking(move || {
+            let rest = self.flush();
+            (self, rest)
+        });
+        if let Ok((worker, mut rest)) = rest.await {
+            give(&worker.out, &mut rest).await;
+        }
+    }
+
+    /// The pictures that waited for frames that do not come any more.
+    fn flush(&mut self) -> Vec<EncodedFrame> {
+        let mut rest = Vec::new();
+        while let Some(transcoder) = &mut self.transcoder {
+            match transcoder.flush() {
+                Ok(Some(frame)) => rest.push(frame),
+                Ok(None) => break,
+                Err(error) => {
+                    tracing::warn!(%error, "the last pictures are lost");
+                    break;
+                }
+            }
+        }
+        rest
     }
 
     fn transcode(&mut self, frame: &EncodedFrame, to: Codec) -> Option<Item> {
@@ -423,7 +484,8 @@ impl AudioWorker {
             self.track
                 .dropped
                 .store(packets.dropped_frames(), Ordering::Relaxed);
-            let plan = audio_plan(self.wanted.selection.audio, packet.codec, self.wanted.takes);
+            let taken = self.wanted.takes.includes(packet.codec).await;
+            let plan = audio_plan(self.wanted.selection.audio, packet.codec, taken);
             self.track
                 .saw(packet.codec, matches!(plan, Plan::Transcode(_)));
             match plan {

@@ -100,6 +100,11 @@ impl<R: Clone + Send + Sync + 'static> Job<R> {
         self.progress.borrow().clone()
     }
 
+    /// The report as it stands, also when the handle is gone; its sender is gone with the job.
+    pub(super) fn watch(&self) -> watch::Receiver<R> {
+        self.progress.clone()
+    }
+
     pub(super) fn is_finished(&self) -> bool {
         self.task.is_finished()
     }

@@ -6,12 +6,18 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::builder::OutputBuilder;
+use super::container::Container;
 use super::feed::{Feed, Item, Track, Wanted};
 use super::job::{DRAIN, Job, Limit, PROGRESS_INTERVAL, Stop};
+use super::monitored::Monitored;
+use super::punctuality::Punctuality;
 use super::report::{RecordError, RecordingReport, TrackReport};
-use super::selection::MP4;
+use super::selection::VideoMode;
+use super::takes::Takes;
 use super::writer::{FileWriter, Written};
 use crate::codec::Codec;
+use crate::fanout::Begin;
+use crate::output::OutputError;
 use crate::room::{Presence, RemoteParticipant, Room};
 
 /// Pictures transcoded at a time: with thirty a second they wait for a quarter of a fragment.
@@ -27,16 +33,36 @@ pub struct ToFile;
 impl OutputBuilder<ToFile> {
     /// Creates the file and starts to record. Has to be called within a tokio runtime.
     ///
+    /// Pictures of a track that something else reads already begin with its last keyframe if that
+    /// came less than 0.9 seconds ago, with the sound from there on, else with the next one.
+    ///
+    /// `.webm` is WebM, which takes VP8, VP9, AV1 and Opus; `.mkv` is Matroska, which takes every
+    /// codec; any other ending is fragmented MP4.
+    ///
     /// # Errors
-    /// [`RecordError::Output`] when the file cannot be created.
-    pub async fn to_file(self, path: impl AsRef<Path>) -> Result<Recorder, RecordError> {
+    /// [`RecordError::Output`] when the file cannot be created, or is WebM and H.264 or AAC was
+    /// asked for.
+    pub async fn to_file(mut self, path: impl AsRef<Path>) -> Result<Recorder, RecordError> {
         let path = path.as_ref().to_owned();
-        let writer = FileWriter::create(&path, self.selection.video, self.selection.audio).await?;
+        let container = Container::of(&path);
+        let checked = container.video_mode(self.selection.video);
+        self.selection.video = checked.map_err(OutputError::from)?;
+        let checked = container.check_audio(self.selection.audio);
+        checked.map_err(OutputError::from)?;
+        let punctuality = Punctuality::new(&self.presence);
+        let (video, audio) = (self.selection.video, self.selection.audio);
+        let writer = FileWriter::create(&path, punctuality.asked_us(), video, audio).await?;
         let wanted = Wanted {
             selection: self.selection,
-            takes: MP4,
-            output: path.display().to_string(),
+            takes: Takes::These(container.takes()),
+            output: container.describe(&path),
+            hint: container.hint(),
             batch: BATCH,
+            sound: match video {
+                // There is no picture to begin with.
+                VideoMode::None => Begin::Now,
+                _ => Begin::Recent,
+            },
         };
         let feed = Feed::start(&self.presence, &wanted);
         let progress = RecordingReport::empty(self.presence.identity(), &path);
@@ -46,6 +72,7 @@ impl OutputBuilder<ToFile> {
             limit: Limit::new(wanted.selection.duration, feed.kinds()),
             feed,
             writer,
+            punctuality,
         };
         Ok(Recorder {
             job: Job::start(progress, |stop, progress| task.run(stop, progress)),
@@ -53,9 +80,10 @@ impl OutputBuilder<ToFile> {
     }
 }
 
-/// A participant's camera and microphone, or screen, on their way to one fragmented MP4 file.
+/// A participant's camera and microphone, or screen, on their way to one file.
 ///
-/// H.264, H.265, VP9, AV1 and Opus are copied as they come; VP8 is transcoded to H.264. The file
+/// Fragmented MP4 takes H.264, H.265, VP9, AV1 and Opus as they come; VP8 is transcoded to H.264.
+/// Matroska takes all of them, WebM all but H.264 and H.265, which are an error there. The file
 /// is playable at any moment, whatever becomes of this process. Dropping the recorder lets the recording go on
 /// until the participant leaves; [`stop`](Self::stop) ends it.
 ///
@@ -85,6 +113,11 @@ impl Recorder {
     /// leaves and comes back goes on in the same file.
     pub fn follow(room: &Room, identity: &str) -> RecorderBuilder {
         OutputBuilder::new(room.presence(identity))
+    }
+
+    /// What a [`StreamMonitor`](crate::StreamMonitor) watches.
+    pub fn monitored(&self) -> Monitored {
+        Monitored::recorder(self.job.watch())
     }
 
     /// The report as it stands.
@@ -122,6 +155,7 @@ struct Task {
     limit: Limit,
     feed: Feed,
     writer: FileWriter,
+    punctuality: Punctuality,
 }
 
 impl Task {
@@ -175,7 +209,11 @@ impl Task {
             return Ok(());
         }
         let feed = &self.feed;
+        let (kind, timestamp_us) = (frame.codec.kind(), frame.timestamp_us);
         self.writer.write(frame, || feed.expects_video()).await?;
+        if self.writer.is_open() {
+            self.punctuality.pass(kind, timestamp_us);
+        }
         if self.writer.has_sound {
             feed.settle_sound();
         }
@@ -201,12 +239,14 @@ impl Task {
         let start = self.writer.start_us();
         let mut tracks = Vec::new();
         if let Some(track) = &self.feed.video {
-            tracks.push(track_report(track, &self.writer.video, start, 0));
+            let video = &self.writer.video;
+            tracks.push(track_report(track, video, &self.punctuality, start, 0));
         }
         if let Some(track) = &self.feed.audio {
             tracks.push(track_report(
                 track,
                 &self.writer.audio,
+                &self.punctuality,
                 start,
                 self.writer.silence_us,
             ));
@@ -226,6 +266,7 @@ impl Task {
 pub(super) fn track_report(
     track: &Arc<Track>,
     written: &Written,
+    punctuality: &Punctuality,
     start_us: Option<i64>,
     silence_us: i64,
 ) -> TrackReport {
@@ -251,5 +292,6 @@ pub(super) fn track_report(
             _ => 0,
         },
         duration_us: written.duration_us(),
+        timing: punctuality.of(track.kind()),
     }
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::fanout::TrackStats;
 use crate::output::OutputError;
 use crate::room::TrackSource;
+use crate::timing::Timing;
 
 /// Whether frames were taken as they came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -56,6 +57,9 @@ pub struct TrackReport {
     pub start_offset_us: i64,
     /// From the first frame's time to the end of the last, in microseconds.
     pub duration_us: i64,
+    /// How steadily frames were written, by the room's clock.
+    #[serde(flatten)]
+    pub timing: Timing,
 }
 
 /// A recording, or a restream, as it ended.
@@ -109,8 +113,8 @@ pub enum RecordError {
     /// A restream was given no target.
     #[error("no RTMP target was given")]
     NoTarget,
-    /// The output does not take a track's codec and copying was demanded.
-    #[error("cannot copy {codec} of {participant}'s {media_source} to {output}: allow transcoding")]
+    /// The output does not take a track's codec, and copying was demanded or is all there is.
+    #[error("cannot copy {codec} of {participant}'s {media_source} to {output}{hint}")]
     CannotCopy {
         /// The codec.
         codec: String,
@@ -120,6 +124,8 @@ pub enum RecordError {
         media_source: TrackSource,
         /// The output.
         output: String,
+        /// What to do about it, or empty.
+        hint: &'static str,
     },
     /// A track could not be transcoded.
     #[error("cannot transcode {participant}'s {media_source}: {reason}")]
@@ -144,6 +150,7 @@ pub(super) fn add(total: &mut TrackStats, stats: &TrackStats) {
     total.frames_dropped += stats.frames_dropped;
     total.keyframe_requests += stats.keyframe_requests;
     total.jitter_us = stats.jitter_us;
+    total.latency_us = stats.latency_us;
     total.synchronized = stats.synchronized;
     if stats.width > 0 {
         (total.width, total.height) = (stats.width, stats.height);

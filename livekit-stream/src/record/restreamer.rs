@@ -9,16 +9,22 @@ use tokio::sync::watch;
 use super::builder::OutputBuilder;
 use super::feed::{Feed, Item, Wanted, is_video};
 use super::job::{DRAIN, Job, Limit, PROGRESS_INTERVAL, Stop};
+use super::monitored::Monitored;
+use super::punctuality::Punctuality;
 use super::recorder::track_report;
 use super::report::{RecordError, TrackReport};
-use super::selection::{AudioMode, RTMP, VideoMode};
+use super::selection::{AudioMode, VideoMode};
+use super::takes::Takes;
 use super::writer::Written;
+use crate::codec::Codec;
 use crate::encode::AudioOptions;
+use crate::fanout::Begin;
 use crate::mux::AudioTrack;
 use crate::output::OutputError;
 use crate::output::rtmp::{PublisherOptions, PublisherState, PublisherStats, RtmpPublisher};
 use crate::room::{Presence, RemoteParticipant, Room};
 use crate::rtmp::{RtmpUrl, UrlError};
+use crate::timing::Timing;
 
 /// How one target of a restream ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -28,6 +34,8 @@ pub struct TargetReport {
     pub target: String,
     /// `connecting`, `publishing`, `reconnecting`, `failed` or `closed`.
     pub state: &'static str,
+    /// The codecs that the server takes as they are; empty before it was connected to.
+    pub takes: Vec<&'static str>,
     /// Bytes sent.
     pub bytes: u64,
     /// Video frames sent.
@@ -36,6 +44,9 @@ pub struct TargetReport {
     pub audio_frames: u64,
     /// Video and audio frames that were not sent.
     pub frames_dropped: u64,
+    /// How steadily frames left for the socket, against when they were to be sent.
+    #[serde(flatten)]
+    pub timing: Timing,
     /// Connections made after the first.
     pub reconnects: u32,
     /// Why the last connection ended or could not be made.
@@ -53,10 +64,12 @@ impl From<PublisherStats> for TargetReport {
                 PublisherState::Failed(_) => "failed",
                 PublisherState::Closed => "closed",
             },
+            takes: stats.codecs.iter().map(|codec| codec.name()).collect(),
             bytes: stats.bytes_sent,
             video_frames: stats.video_frames_sent,
             audio_frames: stats.audio_frames_sent,
             frames_dropped: stats.video_frames_dropped + stats.audio_frames_dropped,
+            timing: stats.timing,
             reconnects: stats.reconnects,
             last_error: stats.last_error.map(|error| error.to_string()),
         }
@@ -108,13 +121,18 @@ impl OutputBuilder<ToRtmp> {
         self
     }
 
-    /// How the targets are connected to.
+    /// How the targets are connected to, and whether codecs other than H.264 and AAC go to them
+    /// as they are ([`EnhancedRtmp`](crate::output::rtmp::EnhancedRtmp)): by default those that
+    /// every target announces.
     pub fn publisher(mut self, options: PublisherOptions) -> Self {
         self.output.publisher = options;
         self
     }
 
     /// Starts to restream. Has to be called within a tokio runtime.
+    ///
+    /// Pictures of a track that something else reads already begin with its last keyframe if that
+    /// came less than 0.9 seconds ago, else with the next one.
     ///
     /// # Errors
     /// A target that is no RTMP URL, or none at all.
@@ -127,6 +145,7 @@ impl OutputBuilder<ToRtmp> {
             return Err(RecordError::NoTarget);
         }
         options.audio_only |= self.selection.video == VideoMode::None;
+        let patience = options.connect_timeout;
         let mut publishers = Vec::new();
         for target in targets {
             let url = target.map_err(OutputError::from)?;
@@ -141,18 +160,24 @@ impl OutputBuilder<ToRtmp> {
         }
         let wanted = Wanted {
             selection: self.selection,
-            takes: RTMP,
-            output: "an RTMP server".to_owned(),
+            takes: Takes::announced(&publishers, patience),
+            output: "an RTMP server that does not announce it (Enhanced RTMP)".to_owned(),
+            hint: ": allow transcoding",
             batch: 1,
+            // A server has no use for sound from before the first picture.
+            sound: Begin::Now,
         };
+        let punctuality = Punctuality::new(&self.presence);
         let feed = Feed::start(&self.presence, &wanted);
         let task = Task {
             limit: Limit::new(wanted.selection.duration, feed.kinds()),
             feed,
             presence: self.presence,
             publishers,
+            copies_opus: false,
             video: Written::default(),
             audio: Written::default(),
+            punctuality,
         };
         let progress = task.report("still streaming");
         Ok(Restreamer {
@@ -163,7 +188,8 @@ impl OutputBuilder<ToRtmp> {
 
 /// A participant's camera and microphone, or screen, on their way to RTMP servers.
 ///
-/// H.264 is copied as it comes, other codecs are transcoded to H.264, and Opus to AAC, once for all
+/// H.264 is copied as it comes, and so are H.265, AV1, VP9 and Opus if every target announces to
+/// take them (Enhanced RTMP). Other pictures are transcoded to H.264, and Opus to AAC, once for all
 /// targets. Dropping the restreamer lets it go on until the participant leaves;
 /// [`stop`](Self::stop) ends it.
 ///
@@ -195,6 +221,11 @@ impl Restreamer {
     /// who leaves and comes back the stream goes on.
     pub fn follow(room: &Room, identity: &str) -> RestreamerBuilder {
         OutputBuilder::new(room.presence(identity))
+    }
+
+    /// What a [`StreamMonitor`](crate::StreamMonitor) watches.
+    pub fn monitored(&self) -> Monitored {
+        Monitored::restreamer(self.job.watch())
     }
 
     /// The report as it stands.
@@ -230,8 +261,11 @@ struct Task {
     limit: Limit,
     feed: Feed,
     publishers: Vec<RtmpPublisher>,
+    /// Sound goes out as it comes.
+    copies_opus: bool,
     video: Written,
     audio: Written,
+    punctuality: Punctuality,
 }
 
 impl Task {
@@ -331,6 +365,14 @@ impl Task {
             &mut self.audio
         };
         written.count(&frame);
+        self.punctuality
+            .pass(frame.codec.kind(), frame.timestamp_us);
+        if frame.codec == Codec::Opus && !self.copies_opus {
+            self.copies_opus = true;
+            for publisher in &self.publishers {
+                publisher.set_audio_track(AudioTrack::opus(2));
+            }
+        }
         for publisher in &self.publishers {
             // A target that failed for good says so in the report; the others go on.
             let _ = publisher.send(frame.clone());
@@ -359,7 +401,7 @@ impl Task {
     fn report(&self, ended_by: &str) -> RestreamReport {
         let start = self.start_us();
         let end = self.video.end_us.max(self.audio.end_us);
-        let line = |track, written| track_report(track, written, start, 0);
+        let line = |track, written| track_report(track, written, &self.punctuality, start, 0);
         let video = self
             .feed
             .video

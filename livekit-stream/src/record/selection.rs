@@ -99,8 +99,8 @@ impl fmt::Display for MediaSource {
 /// What becomes of the pictures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum VideoMode {
-    /// Copied if the output takes the publisher's codec (MP4: H.264, H.265, VP9, AV1; RTMP: H.264),
-    /// else transcoded to H.264.
+    /// Copied if the output takes the publisher's codec (MP4: H.264, H.265, VP9, AV1; RTMP: H.264,
+    /// and of the others what the server announces), else transcoded to H.264.
     #[default]
     Auto,
     /// Copied; a codec that the output does not take is an error.
@@ -171,23 +171,20 @@ pub(super) const MP4: &[Codec] = &[
     Codec::Aac,
 ];
 
-/// What an RTMP server takes as it comes.
-pub(super) const RTMP: &[Codec] = &[Codec::H264, Codec::Aac];
-
-/// What to do with pictures in `codec` for an output that takes these codecs.
-pub(super) fn video_plan(mode: VideoMode, codec: Codec, takes: &[Codec]) -> Plan {
+/// What to do with pictures in `codec`; `taken`: the output takes them as they are.
+pub(super) fn video_plan(mode: VideoMode, codec: Codec, taken: bool) -> Plan {
     match mode {
-        VideoMode::Auto | VideoMode::Copy if takes.contains(&codec) => Plan::Copy,
+        VideoMode::Auto | VideoMode::Copy if taken => Plan::Copy,
         VideoMode::H264 if codec == Codec::H264 => Plan::Copy,
         VideoMode::Auto | VideoMode::H264 => Plan::Transcode(Codec::H264),
         VideoMode::Copy | VideoMode::None => Plan::Refuse,
     }
 }
 
-/// What to do with sound in `codec` for an output that takes these codecs.
-pub(super) fn audio_plan(mode: AudioMode, codec: Codec, takes: &[Codec]) -> Plan {
+/// What to do with sound in `codec`; `taken`: the output takes it as it is.
+pub(super) fn audio_plan(mode: AudioMode, codec: Codec, taken: bool) -> Plan {
     match mode {
-        AudioMode::Auto | AudioMode::Copy if takes.contains(&codec) => Plan::Copy,
+        AudioMode::Auto | AudioMode::Copy if taken => Plan::Copy,
         AudioMode::Aac if codec == Codec::Aac => Plan::Copy,
         AudioMode::Auto | AudioMode::Aac => Plan::Transcode(Codec::Aac),
         AudioMode::Copy | AudioMode::None => Plan::Refuse,
@@ -197,6 +194,8 @@ pub(super) fn audio_plan(mode: AudioMode, codec: Codec, takes: &[Codec]) -> Plan
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const RTMP: &[Codec] = &[Codec::H264, Codec::Aac];
 
     #[test]
     fn what_the_output_takes_is_copied() {
@@ -212,7 +211,7 @@ mod tests {
             (Codec::Av1, RTMP, to_h264, Plan::Refuse, to_h264),
         ] {
             let modes = [VideoMode::Auto, VideoMode::Copy, VideoMode::H264];
-            let plans = modes.map(|mode| video_plan(mode, codec, takes));
+            let plans = modes.map(|mode| video_plan(mode, codec, takes.contains(&codec)));
             assert_eq!(plans, [auto, copy, h264], "{codec}");
         }
         let to_aac = Plan::Transcode(Codec::Aac);
@@ -222,7 +221,7 @@ mod tests {
             (Codec::Aac, RTMP, Plan::Copy, Plan::Copy, Plan::Copy),
         ] {
             let modes = [AudioMode::Auto, AudioMode::Copy, AudioMode::Aac];
-            let plans = modes.map(|mode| audio_plan(mode, codec, takes));
+            let plans = modes.map(|mode| audio_plan(mode, codec, takes.contains(&codec)));
             assert_eq!(plans, [auto, copy, aac], "{codec}");
         }
     }

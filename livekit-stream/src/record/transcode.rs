@@ -3,7 +3,7 @@
 use crate::codec::Codec;
 use crate::decode::{self, AudioDecoder, DecodeError, VideoDecoder};
 use crate::encode::{self, AudioEncoder, AudioOptions, EncodeError, VideoEncoder, VideoOptions};
-use crate::frame::{ConvertError, EncodedFrame, VideoSize};
+use crate::frame::{ConvertError, EncodedFrame, VideoFrame, VideoSize};
 
 /// A frame could not be transcoded.
 #[derive(Debug, thiserror::Error)]
@@ -50,20 +50,38 @@ impl VideoTranscoder {
         frame: &EncodedFrame,
         force_keyframe: bool,
     ) -> Result<Option<EncodedFrame>, TranscodeError> {
-        let Some(mut picture) = self.decoder.decode(frame)? else {
+        let Some(picture) = self.decoder.decode(frame)? else {
             return Ok(None);
         };
-        if let Some(VideoSize { width, height }) = smaller(picture.size()) {
-            picture = picture.scale(width, height)?;
-        }
-        let encoded = self
-            .encoder
-            .encode(&picture, frame.timestamp_us, force_keyframe)?;
+        let timestamp_us = self.decoder.timestamp_us(frame);
+        let encoded = self.encode(picture, timestamp_us, force_keyframe)?;
         Ok(encoded.map(|encoded| EncodedFrame {
             rotation: frame.rotation,
             lost_packets: frame.lost_packets,
             ..encoded
         }))
+    }
+
+    /// The next picture that waited for frames that do not come any more.
+    pub(super) fn flush(&mut self) -> Result<Option<EncodedFrame>, TranscodeError> {
+        match self.decoder.flush()? {
+            Some((picture, timestamp_us)) => self.encode(picture, timestamp_us, false),
+            None => Ok(None),
+        }
+    }
+
+    fn encode(
+        &mut self,
+        mut picture: VideoFrame,
+        timestamp_us: i64,
+        force_keyframe: bool,
+    ) -> Result<Option<EncodedFrame>, TranscodeError> {
+        if let Some(VideoSize { width, height }) = smaller(picture.size()) {
+            picture = picture.scale(width, height)?;
+        }
+        Ok(self
+            .encoder
+            .encode(&picture, timestamp_us, force_keyframe)?)
     }
 }
 

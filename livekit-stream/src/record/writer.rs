@@ -1,15 +1,15 @@
-//! Writes a participant's frames to a fragmented MP4 file.
+//! Writes a participant's frames to a file.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::container::{Container, Muxer};
 use super::feed::is_video;
 use super::gap::Filler;
 use super::selection::{AudioMode, VideoMode};
 use crate::codec::Codec;
 use crate::frame::EncodedFrame;
-use crate::mux::fmp4::{FragmentPolicy, Muxer, Options};
 use crate::mux::{AudioTrack, Track, VideoTrack};
 use crate::output::{OutputError, SegmentFile};
 
@@ -71,7 +71,10 @@ struct Open {
 /// another codec.
 pub(super) struct FileWriter {
     path: PathBuf,
+    container: Container,
     further_paths: Vec<PathBuf>,
+    /// The room's time when the recording was asked for.
+    asked_us: i64,
     with_video: bool,
     with_audio: bool,
     aac: bool,
@@ -93,12 +96,15 @@ pub(super) struct FileWriter {
 impl FileWriter {
     pub(super) async fn create(
         path: &Path,
+        asked_us: i64,
         video: VideoMode,
         audio: AudioMode,
     ) -> Result<Self, OutputError> {
         Ok(Self {
             path: path.to_owned(),
+            container: Container::of(path),
             further_paths: Vec::new(),
+            asked_us,
             with_video: video != VideoMode::None,
             with_audio: audio != AudioMode::None,
             aac: audio == AudioMode::Aac,
@@ -113,6 +119,11 @@ impl FileWriter {
             audio: Written::default(),
             silence_us: 0,
         })
+    }
+
+    /// Whether something is being written.
+    pub(super) fn is_open(&self) -> bool {
+        self.open.is_some()
     }
 
     pub(super) fn bytes(&self) -> u64 {
@@ -174,11 +185,15 @@ impl FileWriter {
             }
             return Ok(());
         }
-        let first_us = *self.first_sound_us.get_or_insert(frame.timestamp_us);
+        // From before it was asked for nobody has waited.
+        let asked_us = self.asked_us;
+        let first_us = *self
+            .first_sound_us
+            .get_or_insert(frame.timestamp_us.max(asked_us));
         let waited_us = frame.timestamp_us - first_us;
         self.waiting.push_back(frame);
         let span = match (self.waiting.front(), self.waiting.back()) {
-            (Some(first), Some(last)) => last.timestamp_us - first.timestamp_us,
+            (Some(first), Some(last)) => last.timestamp_us - first.timestamp_us.max(asked_us),
             _ => 0,
         };
         if span < AUDIO_ALONE_US && self.with_video {
@@ -186,8 +201,9 @@ impl FileWriter {
         }
         if self.with_video && waited_us < LONGEST_WAIT_US && video_expected() {
             // Still waiting for the first picture: only the newest sound may be needed.
-            self.waiting.pop_front();
-            self.audio.dropped += 1;
+            if let Some(sound) = self.waiting.pop_front() {
+                self.leave_out(&sound);
+            }
             return Ok(());
         }
         let start_us = self.waiting.front().map_or(0, |first| first.timestamp_us);
@@ -196,6 +212,11 @@ impl FileWriter {
             self.append(sound).await?;
         }
         Ok(())
+    }
+
+    /// Counts sound that is not written, unless nobody had asked for it.
+    fn leave_out(&mut self, sound: &EncodedFrame) {
+        self.audio.dropped += u64::from(sound.timestamp_us >= self.asked_us);
     }
 
     /// Writes what is left.
@@ -230,12 +251,7 @@ impl FileWriter {
                 AudioTrack::opus(2)
             }));
         }
-        let options = Options {
-            fragment: FragmentPolicy::Duration(FRAGMENT),
-            origin_us: Some(start_us),
-            ..Options::default()
-        };
-        let muxer = Muxer::new(tracks, options)?;
+        let muxer = Muxer::new(self.container, tracks, start_us, FRAGMENT)?;
         let mut file = if let Some(file) = self.next_file.take() {
             file
         } else {
@@ -243,7 +259,7 @@ impl FileWriter {
             self.further_paths.push(path.clone());
             SegmentFile::create(path).await?
         };
-        file.append(&muxer.init_segment()).await?;
+        file.append(&muxer.header()).await?;
         self.open = Some(Open {
             file,
             muxer,
@@ -276,7 +292,7 @@ impl FileWriter {
         };
         if !is_video(&frame) && frame.timestamp_us < open.start_us {
             // What sounded before the first picture is left out, as is usual.
-            self.audio.dropped += 1;
+            self.leave_out(&frame);
             return Ok(());
         }
         self.has_sound |= !is_video(&frame);

@@ -32,7 +32,7 @@ pub use publication::{RemoteTrackPublication, TrackSource};
 pub use settings::{StreamState, VideoQuality};
 pub use token::{TokenOptions, mint_token};
 pub use track::{RemoteAudioTrack, RemoteTrack, RemoteVideoTrack};
-pub use transport::{SenderReports, WebRtcTrack};
+pub use transport::{BandwidthEstimates, SenderReports, WebRtcTrack};
 pub use webrtc::WebRtcPeer;
 
 use session::{Command, Session, Shared};
@@ -64,6 +64,20 @@ use session::{Command, Session, Shared};
 pub struct Room {
     shared: Arc<Shared>,
     commands: mpsc::Sender<Command>,
+}
+
+/// A room that is looked at, see [`Room::view`].
+#[derive(Debug, Clone)]
+pub(crate) struct RoomView(Arc<Shared>);
+
+impl RoomView {
+    pub(crate) fn participants(&self) -> Vec<RemoteParticipant> {
+        self.0.participants()
+    }
+
+    pub(crate) fn is_left(&self) -> bool {
+        self.0.ended().is_some()
+    }
 }
 
 impl Room {
@@ -115,6 +129,11 @@ impl Room {
             room: Arc::clone(&self.shared),
             identity: identity.to_owned(),
         }
+    }
+
+    /// Who is there, also for those who do not keep the room joined.
+    pub(crate) fn view(&self) -> RoomView {
+        RoomView(Arc::clone(&self.shared))
     }
 
     /// The present moment on the room's media clock, in microseconds: what `timestamp_us` of

@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::transport::{self, InterfaceFilter, Network};
+
 /// Options of [`Room::connect`](super::Room::connect).
 ///
 /// ```
@@ -14,6 +16,7 @@ use std::time::Duration;
 /// assert_eq!(options.reconnect_timeout.as_secs(), 120);
 /// assert_eq!(options.reconnect_delay.as_millis(), 300);
 /// assert_eq!(options.max_reconnect_delay.as_secs(), 5);
+/// assert!(!options.single_peer_connection);
 /// ```
 #[derive(Clone)]
 #[non_exhaustive]
@@ -37,6 +40,16 @@ pub struct RoomOptions {
     /// The sockets, timers and tasks WebRTC uses. Default: the ambient tokio runtime, with large
     /// socket buffers.
     pub runtime: Option<Arc<dyn webrtc::runtime::Runtime>>,
+    /// How the TURN servers are verified that are reached over TLS. Default: Mozilla's root
+    /// certificates.
+    pub turn_tls: Option<Arc<rustls::ClientConfig>>,
+    /// One peer connection for both directions, which we offer and the server answers, where the
+    /// server knows of it. Else there are two, and the server offers the one that media come by.
+    /// Default false: a track then comes with the server's offer, without another round trip in
+    /// which the server asks for ours, and livekit-server (as of 1.11) does not tell with one
+    /// connection which tracks it pauses.
+    pub single_peer_connection: bool,
+    interfaces: Option<InterfaceFilter>,
 }
 
 impl Default for RoomOptions {
@@ -49,6 +62,9 @@ impl Default for RoomOptions {
             reconnect_delay: Duration::from_millis(300),
             max_reconnect_delay: Duration::from_secs(5),
             runtime: None,
+            turn_tls: None,
+            single_peer_connection: false,
+            interfaces: None,
         }
     }
 }
@@ -89,6 +105,51 @@ impl RoomOptions {
         self.runtime = Some(runtime);
         self
     }
+
+    /// Sets [`RoomOptions::turn_tls`].
+    #[must_use]
+    pub fn with_turn_tls(mut self, config: Arc<rustls::ClientConfig>) -> Self {
+        self.turn_tls = Some(config);
+        self
+    }
+
+    /// Sets [`RoomOptions::single_peer_connection`].
+    #[must_use]
+    pub fn with_single_peer_connection(mut self, single: bool) -> Self {
+        self.single_peer_connection = single;
+        self
+    }
+
+    /// Uses for media only those network interfaces whose names `filter` says yes to: no others'
+    /// addresses are bound or told to the server, nor are servers connected to over TCP where the
+    /// way leads over them. Default: all of them. Loopback is used where the server is on this
+    /// machine. The filter is asked anew whenever a path to the server is looked for.
+    ///
+    /// ```
+    /// use livekit_stream::RoomOptions;
+    ///
+    /// let options = RoomOptions::default().with_interface_filter(|name| !name.starts_with("docker"));
+    /// ```
+    #[must_use]
+    pub fn with_interface_filter(
+        mut self,
+        filter: impl Fn(&str) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.interfaces = Some(InterfaceFilter::new(filter));
+        self
+    }
+
+    /// The network of peer connections with these options.
+    pub(super) fn network(&self, loopback: bool) -> Network {
+        let runtime = self.runtime.clone();
+        Network {
+            runtime: runtime.unwrap_or_else(transport::default_runtime),
+            loopback,
+            interfaces: self.interfaces.clone(),
+            tls: self.turn_tls.clone(),
+            names: Arc::default(),
+        }
+    }
 }
 
 impl fmt::Debug for RoomOptions {
@@ -100,6 +161,7 @@ impl fmt::Debug for RoomOptions {
             .field("reconnect_timeout", &self.reconnect_timeout)
             .field("reconnect_delay", &self.reconnect_delay)
             .field("max_reconnect_delay", &self.max_reconnect_delay)
+            .field("single_peer_connection", &self.single_peer_connection)
             .finish_non_exhaustive()
     }
 }

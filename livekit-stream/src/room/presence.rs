@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::RemoteParticipant;
 use super::session::Shared;
+use crate::rtp::RoomClock;
 
 /// A participant of one joining, which goes on where our own connection was lost and theirs with
 /// it; or whoever bears an identity while the room lasts.
@@ -33,6 +34,14 @@ impl Presence {
         match self {
             Self::Once(participant) => Some(participant.latest().clone()),
             Self::Identity { room, identity } => room.participant(identity),
+        }
+    }
+
+    /// The room's clock.
+    pub(crate) fn clock(&self) -> RoomClock {
+        match self {
+            Self::Once(participant) => participant.clock().room(),
+            Self::Identity { room, .. } => *room.clock(),
         }
     }
 

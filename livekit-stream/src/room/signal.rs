@@ -7,13 +7,15 @@ use livekit_protocol as proto;
 use livekit_signaling::{SignalClient, SignalError, SignalOptions, SignalSdkOptions};
 use url::Url;
 
-use super::{ConnectError, token};
+use super::{ConnectError, RoomOptions, token};
 
 pub(super) use livekit_protocol::signal_request::Message as Request;
 pub(super) use livekit_protocol::signal_response::Message as Response;
 
-/// The newest protocol whose every message this crate acts on: 16 and later make one peer
-/// connection for both directions.
+/// The newest protocol whose every message this crate acts on. From 16 on the server may move a
+/// participant to another room, from 17 on it passes on trailers of video frames, from 18 on data
+/// channels are agreed upon beforehand. How many peer connections there are is not a matter of the
+/// version but of the path that the signal connection is made at.
 const PROTOCOL_VERSION: u32 = 15;
 
 /// What the signal connection tells.
@@ -64,9 +66,9 @@ pub(super) enum ResumeError {
 pub(super) async fn connect(
     url: &str,
     token: &str,
-    auto_subscribe: bool,
-    timeout: Duration,
+    room: &RoomOptions,
 ) -> Result<(Signal, proto::JoinResponse, Events), ConnectError> {
+    let timeout = room.connect_timeout;
     let host = check_url(url)?;
     if token.split('.').count() != 3 || !token.is_ascii() {
         return Err(ConnectError::MalformedToken {
@@ -76,7 +78,8 @@ pub(super) async fn connect(
     let mut sdk = SignalSdkOptions::default();
     sdk.sdk_version = Some(env!("CARGO_PKG_VERSION").to_owned());
     let mut options = SignalOptions::default();
-    options.auto_subscribe = auto_subscribe;
+    options.auto_subscribe = room.auto_subscribe;
+    options.single_peer_connection = room.single_peer_connection;
     options.sdk_options = sdk;
     options.connect_timeout = timeout;
     options.region_failover = false;
@@ -134,6 +137,12 @@ impl Signal {
                 after: self.timeout,
             })),
         }
+    }
+
+    /// Whether there is one peer connection for both directions: it was asked for, and the server
+    /// knows of it.
+    pub(super) fn is_single(&self) -> bool {
+        self.client.is_single_pc_mode_active()
     }
 
     /// The session goes on: requests are sent again.

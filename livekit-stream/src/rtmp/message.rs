@@ -24,9 +24,15 @@ pub const COMMAND_AMF3: u8 = 17;
 pub const DATA_AMF0: u8 = 18;
 /// A command in AMF 0.
 pub const COMMAND_AMF0: u8 = 20;
+/// Several FLV tags at once (section 7.1.6).
+pub const AGGREGATE: u8 = 22;
 
 /// User control event: the stream is ready (section 7.1.7).
 pub const STREAM_BEGIN: u16 = 0;
+/// User control event: the stream ends.
+pub const STREAM_EOF: u16 = 1;
+/// User control event: how much the client buffers, in milliseconds.
+pub const SET_BUFFER_LENGTH: u16 = 3;
 /// User control event: answer with [`PING_RESPONSE`] and the same time.
 pub const PING_REQUEST: u16 = 6;
 /// User control event: the answer to [`PING_REQUEST`].

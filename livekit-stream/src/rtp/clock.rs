@@ -9,12 +9,18 @@
 //! The offset is the least difference between arrival and wall clock that any recent packet of the
 //! participant had, for delay in queues only ever adds.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use crate::timing::LeastOf;
 
 /// Corrections smaller than this are not made: it is the precision of senders' reports, and the
 /// distance of frames stays exactly what the sender's timestamps say.
 const DEAD_BAND_US: i64 = 3_000;
+
+/// Without reports a first frame that was late by less is not corrected: nobody sees it.
+const LATE_US: i64 = 20_000;
 
 /// A correction changes the distance of two frames by this part of it at most.
 const SLEW: i64 = 8;
@@ -28,9 +34,12 @@ const MAX_REPORT_ERROR_US: i64 = 10_000_000;
 /// So many reports in a row that are not believed are right after all: the sender's clock was set.
 const REPORTS_TO_BELIEVE: u32 = 3;
 
-/// Least delays are looked for over one to two such periods. At a drift of 100 ppm the oldest is
-/// wrong by 1 ms.
-const PERIOD_US: i64 = 5_000_000;
+/// Two reports that agree and contradict the ones before by more show that the wall clock was set.
+const MIN_SETTING_US: u64 = 500_000;
+
+/// Of so many reports the one in the middle is followed. A sender that is busy tells the wall clock
+/// of a packet that it sent late, and is off by as much.
+const REPORTS: usize = 5;
 
 /// The media clock of a room: microseconds since an instant. Clones are the same clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,6 +124,7 @@ impl ParticipantClock {
             anchor_us: 0,
             least: LeastOf::default(),
             report: None,
+            told: Told::default(),
             early: None,
             disbelieved: 0,
             generation: 0,
@@ -122,35 +132,15 @@ impl ParticipantClock {
         }
     }
 
+    /// The room's clock.
+    #[must_use]
+    pub fn room(&self) -> RoomClock {
+        self.room
+    }
+
     fn lock(&self) -> MutexGuard<'_, Shared> {
         // No code that can panic runs under the lock.
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The least of the values seen during the last one to two periods.
-#[derive(Debug, Default, Clone, Copy)]
-struct LeastOf {
-    begun_us: Option<i64>,
-    current: Option<i64>,
-    previous: Option<i64>,
-}
-
-impl LeastOf {
-    fn observe(&mut self, now_us: i64, value: i64) -> i64 {
-        let begun = *self.begun_us.get_or_insert(now_us);
-        if now_us - begun >= PERIOD_US {
-            let only_one_ago = now_us - begun < 2 * PERIOD_US;
-            self.previous = self.current.take().filter(|_| only_one_ago);
-            self.begun_us = Some(now_us);
-        }
-        let current = self.current.map_or(value, |least| least.min(value));
-        self.current = Some(current);
-        self.previous.map_or(current, |least| least.min(current))
-    }
-
-    fn get(&self) -> Option<i64> {
-        self.current.into_iter().chain(self.previous).min()
     }
 }
 
@@ -168,10 +158,46 @@ struct Last {
 struct Report {
     ntp_us: i64,
     ticks: i64,
-    /// Wall clock minus RTP time.
+    /// Wall clock minus RTP time, as this report tells it.
+    told_us: i64,
+    /// The same in the middle of the last reports.
     wall_us: i64,
     /// The setting of the participant's wall clock that it is of.
     setting: u64,
+}
+
+/// What the last reports told of the wall clock, the newest at the end.
+#[derive(Debug, Default)]
+struct Told(VecDeque<i64>);
+
+impl Told {
+    /// Takes one more in and gives the one in the middle, of two the lesser: more often than not
+    /// it is lateness that makes them differ.
+    fn middle_with(&mut self, told_us: i64) -> i64 {
+        if self.0.len() == REPORTS {
+            self.0.pop_front();
+        }
+        self.0.push_back(told_us);
+        let middle = self.middle();
+        let mut newest = self.0.iter().rev();
+        if let (Some(last), Some(before)) = (newest.next(), newest.next())
+            && last.abs_diff(*before) <= DEAD_BAND_US as u64
+            && last.abs_diff(middle) > MIN_SETTING_US
+        {
+            self.0.drain(..self.0.len() - 2);
+            return self.middle();
+        }
+        middle
+    }
+
+    fn middle(&self) -> i64 {
+        let mut sorted = [i64::MAX; REPORTS];
+        for (place, told) in sorted.iter_mut().zip(&self.0) {
+            *place = *told;
+        }
+        sorted.sort_unstable();
+        sorted[self.0.len().saturating_sub(1) / 2]
+    }
 }
 
 /// The clock of one track.
@@ -182,9 +208,10 @@ struct Report {
 /// let epoch = Instant::now();
 /// let mut track = RoomClock::new(epoch).participant().track(90_000);
 /// let arrival = epoch + Duration::from_millis(20);
-/// // Without sender reports the first frame's arrival is its time.
+/// // Without sender reports the arrival of the frame that came quickest is its time.
 /// assert_eq!(track.timestamp_us(u32::MAX, arrival), 20_000);
-/// assert_eq!(track.timestamp_us(89_999, arrival), 1_020_000);
+/// let late = arrival + Duration::from_millis(1_030);
+/// assert_eq!(track.timestamp_us(89_999, late), 1_020_000);
 /// ```
 #[derive(Debug)]
 pub struct TrackClock {
@@ -198,6 +225,7 @@ pub struct TrackClock {
     /// The least difference of arrival and RTP time.
     least: LeastOf,
     report: Option<Report>,
+    told: Told,
     /// A report that came before the first frame: wall clock and RTP timestamp.
     early: Option<(i64, u32)>,
     disbelieved: u32,
@@ -220,6 +248,7 @@ impl TrackClock {
         let elapsed_us = rtp_us - self.ticks_to_us(last.ticks);
         if (elapsed_us - (arrival_us - last.arrival_us)).abs() > MAX_JUMP_US {
             self.report = None;
+            self.told = Told::default();
             self.least = LeastOf::default();
             return self.anchor(ticks, arrival_us);
         }
@@ -248,6 +277,12 @@ impl TrackClock {
     pub fn is_synchronized(&self) -> bool {
         self.report
             .is_some_and(|report| report.setting == self.participant.lock().setting)
+    }
+
+    /// The room's time at an instant, in microseconds: what frames' times are compared with.
+    #[must_use]
+    pub fn time_us(&self, instant: Instant) -> i64 {
+        self.participant.room.time_us(instant)
     }
 
     /// By how much the track was moved since its start, where arrival alone placed it, in
@@ -296,7 +331,10 @@ impl TrackClock {
 
     /// Moves this track's offset towards the participant's.
     fn follow(&mut self, arrival_us: i64, delay_us: i64, elapsed_us: i64) {
-        let Some(report) = self.report else { return };
+        let Some(report) = self.report else {
+            self.hurry(elapsed_us);
+            return;
+        };
         let mut shared = self.participant.lock();
         if report.setting != shared.setting {
             return;
@@ -316,16 +354,25 @@ impl TrackClock {
         }
     }
 
+    /// Without reports the frame that came quickest places the track. The first one is a keyframe,
+    /// which is large, and often comes late.
+    fn hurry(&mut self, elapsed_us: i64) {
+        let late_us = self
+            .least
+            .get()
+            .map_or(0, |least| self.offset_us.saturating_sub(least));
+        self.slewing |= late_us > LATE_US;
+        if self.slewing {
+            let step = late_us.min(elapsed_us / SLEW).max(0);
+            self.offset_us -= step;
+            self.slewing = late_us > step;
+        }
+    }
+
     fn report(&mut self, ntp_us: i64, rtp: u32, last: Last, arrival_us: i64) {
         let ticks = last.ticks + i64::from(rtp.wrapping_sub(last.ticks as u32) as i32);
-        let mut report = Report {
-            ntp_us,
-            ticks,
-            wall_us: ntp_us - self.ticks_to_us(ticks),
-            setting: 0,
-        };
+        let told_us = ntp_us - self.ticks_to_us(ticks);
         let mut shared = self.participant.lock();
-        report.setting = shared.setting;
         let far = |a: i64, b: i64| a.abs_diff(b) > MAX_REPORT_ERROR_US as u64;
         // Another track may have shown that the participant's clock was set; then this track's
         // last report says nothing any more.
@@ -333,9 +380,7 @@ impl TrackClock {
             .report
             .filter(|previous| previous.setting == shared.setting);
         let unbelievable = previous.is_some_and(|previous| {
-            ntp_us <= previous.ntp_us
-                || ticks < previous.ticks
-                || far(previous.wall_us, report.wall_us)
+            ntp_us <= previous.ntp_us || ticks < previous.ticks || far(previous.told_us, told_us)
         }) || shared
             .offset_us
             .is_some_and(|offset| far(ntp_us.saturating_add(offset), arrival_us))
@@ -351,13 +396,22 @@ impl TrackClock {
             shared.least = LeastOf::default();
             shared.offset_us = None;
             shared.setting += 1;
-            report.setting = shared.setting;
         }
         self.disbelieved = 0;
-        if let Some(least) = self.least.get() {
-            shared.observe(arrival_us, least - report.wall_us);
+        if previous.is_none_or(|previous| previous.setting != shared.setting) {
+            self.told = Told::default();
         }
-        self.report = Some(report);
+        let wall_us = self.told.middle_with(told_us);
+        if let Some(least) = self.least.get() {
+            shared.observe(arrival_us, least - wall_us);
+        }
+        self.report = Some(Report {
+            ntp_us,
+            ticks,
+            told_us,
+            wall_us,
+            setting: shared.setting,
+        });
     }
 }
 

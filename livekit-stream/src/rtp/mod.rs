@@ -4,12 +4,14 @@
 //! [`Receiver`] joins the parts for one track. It depends on [`crate::codec`] and
 //! [`crate::frame`] alone.
 
+mod bandwidth;
 mod clock;
 pub mod depacketize;
 mod jitter;
 mod keyframe;
 mod receiver;
 
+pub(crate) use bandwidth::{Arrival, Estimator};
 pub use clock::{ParticipantClock, RoomClock, TrackClock};
 pub use jitter::{Gap, JitterBuffer, JitterOptions, JitterStats, Packet, ReleasedFrame};
 pub use receiver::{Receiver, ReceiverOptions, ReceiverStats};

@@ -11,6 +11,7 @@ use super::jitter::{JitterBuffer, JitterOptions, Packet, ReleasedFrame};
 use super::keyframe::KeyframeRequester;
 use crate::codec::{Codec, MediaKind};
 use crate::frame::{EncodedFrame, VideoRotation, VideoSize};
+use crate::timing::MeanDifference;
 
 /// Frames that wait for [`Receiver::poll_frame`]. Whoever polls after each packet has one.
 const MAX_FRAMES: usize = 4096;
@@ -56,7 +57,8 @@ pub struct ReceiverStats {
     /// Packets given up as lost.
     pub lost: u64,
     /// Packets that never came and carried nothing: padding, with which the server probes the
-    /// network. Known of VP8 alone, whose frames are numbered; else they count as lost.
+    /// network. Known of VP8 and VP9 alone, whose frames are numbered; else they count as
+    /// lost.
     pub padding_lost: u64,
     /// Packets that filled a gap in time: retransmitted or overtaken.
     pub recovered: u64,
@@ -78,6 +80,9 @@ pub struct ReceiverStats {
     pub keyframe_requests: u64,
     /// The interarrival jitter (RFC 3550 appendix A.8) in microseconds.
     pub jitter_us: u64,
+    /// How old frames are when they are delivered, smoothed, in microseconds on the room's clock:
+    /// zero for one that came as quickly as any of its participant and waited for nothing.
+    pub latency_us: i64,
     /// By how much sender reports moved the track from where its first packet's arrival had
     /// placed it, in microseconds.
     pub clock_correction_us: i64,
@@ -132,6 +137,8 @@ pub struct Receiver {
     depacketizer: Depacketizer,
     keyframe: KeyframeRequester,
     waiting: Waiting,
+    /// Whether the first packet was of the middle of a picture; `None` before it.
+    began_inside: Option<bool>,
     /// The number of the frame that left the buffer last, if it is known and whole.
     last_picture: Option<PictureNumber>,
     rotation: VideoRotation,
@@ -160,6 +167,7 @@ impl Receiver {
                 MediaKind::Video => Waiting::Keyframe,
                 MediaKind::Audio => Waiting::No,
             },
+            began_inside: None,
             last_picture: None,
             rotation: VideoRotation::default(),
             frames: VecDeque::new(),
@@ -182,6 +190,9 @@ impl Receiver {
         }
         let timestamp = packet.timestamp;
         let start = self.depacketizer.is_frame_start(&packet.payload);
+        if media {
+            self.began_inside.get_or_insert(!start);
+        }
         let newest = self.buffer.insert(now, packet, start);
         // Retransmissions would show as jitter, and padding is sent at leisure.
         if newest && media {
@@ -313,6 +324,13 @@ impl Receiver {
         let lost = self.buffer.stats().lost;
         let lost_packets = u32::try_from(lost - self.lost_told).unwrap_or(u32::MAX);
         self.lost_told = lost;
+        let age_us = self.clock.time_us(now).saturating_sub(timestamp_us);
+        if self.stats.frames == 0 {
+            self.stats.latency_us = age_us;
+        } else {
+            // As RFC 3550 smoothes jitter.
+            self.stats.latency_us += (age_us - self.stats.latency_us) / 16;
+        }
         self.stats.frames += 1;
         self.stats.keyframes += u64::from(frame.keyframe);
         self.frames.push_back(EncodedFrame {
@@ -340,6 +358,11 @@ impl Receiver {
             Waiting::No => true,
             Waiting::Keyframe => {
                 self.stats.frames_dropped += 1;
+                // The server keeps the first packet of a keyframe of VP9 to itself where there is no
+                // dependency descriptor (livekit-server 1.11): that keyframe will not be whole.
+                if self.began_inside == Some(true) && self.keyframe.requests() == 0 {
+                    self.keyframe.want(now);
+                }
                 false
             }
             Waiting::Blank => {
@@ -358,8 +381,8 @@ struct Jitter {
     clock_rate: u64,
     /// The first packet's arrival, from which arrivals count, and the last packet's transit time.
     last: Option<(Instant, u32)>,
-    /// In sixteenths of a tick.
-    sixteenths: u64,
+    /// In ticks.
+    mean: MeanDifference,
 }
 
 impl Jitter {
@@ -367,7 +390,7 @@ impl Jitter {
         Self {
             clock_rate: u64::from(clock_rate.max(1)),
             last: None,
-            sixteenths: 0,
+            mean: MeanDifference::default(),
         }
     }
 
@@ -380,15 +403,14 @@ impl Jitter {
         let arrival = (elapsed * u128::from(self.clock_rate) / 1_000_000) as u32;
         let transit = arrival.wrapping_sub(timestamp);
         if let Some(last) = last {
-            let difference = u64::from((transit.wrapping_sub(last) as i32).unsigned_abs());
-            // The RFC's integer form, which rounds to the nearest.
-            self.sixteenths = self.sixteenths + difference - ((self.sixteenths + 8) >> 4);
+            let difference = (transit.wrapping_sub(last) as i32).unsigned_abs();
+            self.mean.add(u64::from(difference));
         }
         self.last = Some((epoch, transit));
     }
 
     fn micros(&self) -> u64 {
-        (self.sixteenths >> 4) * 1_000_000 / self.clock_rate
+        self.mean.get() * 1_000_000 / self.clock_rate
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use super::source::Current;
 use super::{FrameSource, StreamError};
 use crate::codec::MediaKind;
-use crate::fanout::{Overflow, Ring, TrackHub};
+use crate::fanout::{Begin, Overflow, Ring, TrackHub};
 use crate::frame::EncodedFrame;
 use crate::room::{RemoteParticipant, TrackSource, WebRtcTrack};
 
@@ -88,7 +88,8 @@ impl<T: Media> DecodedStream<T> {
         let output: Arc<Output<T>> = Arc::new(Ring::new(capacity, Overflow::DropOldest));
         let errors = Arc::clone(&output);
         let current = Arc::new(Current::default());
-        let follow = source.follow(kind, Arc::clone(&input), Arc::clone(&current), move |hub| {
+        let (ring, reading) = (Arc::clone(&input), Arc::clone(&current));
+        let follow = source.follow(kind, Begin::Now, ring, reading, move |hub| {
             errors.push(Err(unfit(kind, hub)));
         });
         let decoding = decode(Arc::clone(&input), Arc::clone(&output), current);

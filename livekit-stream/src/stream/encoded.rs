@@ -10,9 +10,9 @@ use tokio::task::JoinHandle;
 use super::source::Current;
 use super::{Choice, FrameSource};
 use crate::codec::MediaKind;
-use crate::fanout::{Ring, TrackHub};
+use crate::fanout::{Begin, Ring, TrackHub};
 use crate::frame::EncodedFrame;
-use crate::room::{Presence, RemoteParticipant, TrackSource};
+use crate::room::{Presence, RemoteParticipant, TrackSource, WebRtcTrack};
 
 /// Frames kept for a reader that is behind: ten seconds of video at 30 a second.
 const CAPACITY: usize = 300;
@@ -47,6 +47,25 @@ impl EncodedStream {
         Self::with_capacity(source, MediaKind::Audio, CAPACITY)
     }
 
+    /// The frames of a video track of any WebRTC peer, no LiveKit needed: a `TrackRemote` of the
+    /// `webrtc` crate, from its connection's `on_track`. [`new`](Self::new) takes it too, and
+    /// [`audio`](Self::audio) one of sound.
+    ///
+    /// ```no_run
+    /// # async fn example(track: livekit_stream::WebRtcTrack) {
+    /// use futures::StreamExt;
+    /// use livekit_stream::EncodedVideoStream;
+    ///
+    /// let mut frames = EncodedVideoStream::from_webrtc(track);
+    /// while let Some(frame) = frames.next().await {
+    ///     println!("{} us: {} bytes of {}", frame.timestamp_us, frame.data.len(), frame.codec);
+    /// }
+    /// # }
+    /// ```
+    pub fn from_webrtc(track: WebRtcTrack) -> Self {
+        Self::new(track)
+    }
+
     /// The frames of whatever track a participant's source has: goes on when the track is
     /// unpublished and published again, and ends when the participant leaves.
     pub fn from_participant(participant: &RemoteParticipant, source: TrackSource) -> Self {
@@ -58,19 +77,29 @@ impl EncodedStream {
         }
     }
 
-    pub(crate) fn chosen(presence: Presence, choice: Choice, kind: MediaKind) -> Self {
-        Self::with_capacity(FrameSource::chosen(presence, choice), kind, CAPACITY)
+    pub(crate) fn chosen(
+        presence: Presence,
+        choice: Choice,
+        kind: MediaKind,
+        begin: Begin,
+    ) -> Self {
+        let source = FrameSource::chosen(presence, choice);
+        Self::beginning(begin, source, kind, CAPACITY)
     }
 
     /// As [`new`](Self::new) or [`audio`](Self::audio), keeping `capacity` frames for a reader that is behind; 0 is
     /// unbounded.
     pub fn with_capacity(source: impl Into<FrameSource>, kind: MediaKind, capacity: usize) -> Self {
+        Self::beginning(Begin::Now, source.into(), kind, capacity)
+    }
+
+    fn beginning(begin: Begin, source: FrameSource, kind: MediaKind, capacity: usize) -> Self {
         let ring = TrackHub::ring(kind, capacity);
-        let source = source.into();
         let current = Arc::new(Current::default());
         let unreadable = Arc::new(Mutex::new(None));
         let met = Arc::clone(&unreadable);
-        let task = source.follow(kind, Arc::clone(&ring), Arc::clone(&current), move |hub| {
+        let (frames, reading) = (Arc::clone(&ring), Arc::clone(&current));
+        let task = source.follow(kind, begin, frames, reading, move |hub| {
             tracing::error!(
                 track = hub.id(),
                 mime = hub.mime(),

@@ -8,7 +8,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::choice::Choice;
 use crate::codec::MediaKind;
-use crate::fanout::{Ring, TrackHub};
+use crate::fanout::{Begin, Ring, TrackHub};
 use crate::frame::EncodedFrame;
 use crate::room::{
     Presence, RemoteAudioTrack, RemoteParticipant, RemoteTrack, RemoteVideoTrack, TrackSource,
@@ -34,6 +34,16 @@ impl Current {
     /// The track's source; `None` before the first track, and outside of rooms.
     pub(crate) fn source(&self) -> Option<TrackSource> {
         self.lock().source
+    }
+
+    /// Whether another track is read than `last`, which becomes the present one.
+    pub(crate) fn has_changed(&self, last: &mut Weak<TrackHub>) -> bool {
+        let reading = self.lock();
+        let changed = !reading.hub.ptr_eq(last);
+        if changed {
+            last.clone_from(&reading.hub);
+        }
+        changed
     }
 
     /// Asks the track's publisher for a keyframe.
@@ -118,6 +128,11 @@ impl From<WebRtcTrack> for FrameSource {
 }
 
 impl FrameSource {
+    /// The frames of one hub.
+    pub(crate) fn hub(hub: &Arc<TrackHub>) -> Self {
+        Self(Kind::Track(Some(Arc::clone(hub))))
+    }
+
     /// Whatever track is chosen of somebody who may leave and come back.
     pub(crate) fn chosen(presence: Presence, choice: Choice) -> Self {
         Self(Kind::Participant {
@@ -213,11 +228,12 @@ impl FrameSource {
         std::future::pending::<()>().await;
     }
 
-    /// Leads the frames of every track of `kind` to `ring`, then closes it. `unfit` gets tracks
-    /// that are of the other kind or of an unknown codec.
+    /// Leads the frames of every track of `kind` to `ring`, then closes it; `begin` is for the first
+    /// track. `unfit` gets tracks that are of the other kind or of an unknown codec.
     pub(super) async fn follow(
         mut self,
         kind: MediaKind,
+        mut begin: Begin,
         ring: Arc<Ring<EncodedFrame>>,
         current: Arc<Current>,
         mut unfit: impl FnMut(&TrackHub) + Send,
@@ -228,7 +244,8 @@ impl FrameSource {
                     hub: Arc::downgrade(&hub),
                     source: self.source(),
                 };
-                hub.attach(&ring);
+                // Another track's frames must not come from before those of the one that was read.
+                hub.attach(&ring, std::mem::replace(&mut begin, Begin::Now));
                 tokio::select! {
                     () = hub.ended() => {}
                     () = self.preferred(kind, &hub) => hub.detach(&ring),

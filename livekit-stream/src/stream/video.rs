@@ -8,7 +8,7 @@ use super::{FrameSource, StreamError};
 use crate::codec::{Codec, MediaKind};
 use crate::decode::{self, VideoDecoder};
 use crate::fanout::Ring;
-use crate::frame::{EncodedFrame, VideoFormat, VideoFrameEvent};
+use crate::frame::{EncodedFrame, VideoFormat, VideoFrame, VideoFrameEvent, VideoRotation};
 
 /// Pictures kept for a reader that is behind, unless the caller says otherwise.
 const CAPACITY: usize = 8;
@@ -50,8 +50,9 @@ impl VideoStreamBuilder {
         self
     }
 
-    /// Converts every picture. Default: as the decoder gives it, which is
-    /// [`VideoFormat::I420`].
+    /// Converts every picture. Default: as the decoder gives it, which is [`VideoFormat::I420`]
+    /// but for VP9 and AV1 in 4:2:2, 4:4:4 or 10 bits: [`I422`](VideoFormat::I422),
+    /// [`I444`](VideoFormat::I444), [`I010`](VideoFormat::I010).
     pub fn format(mut self, format: VideoFormat) -> Self {
         self.format = Some(format);
         self
@@ -89,6 +90,7 @@ impl VideoStreamBuilder {
                 format: self.format,
                 normalize_stride: self.normalize_stride,
                 decoder: None,
+                rotation: VideoRotation::default(),
             };
             worker.run(input)
         };
@@ -135,6 +137,7 @@ struct Worker {
     format: Option<VideoFormat>,
     normalize_stride: bool,
     decoder: Option<(Codec, Box<dyn VideoDecoder>)>,
+    rotation: VideoRotation,
 }
 
 impl Worker {
@@ -148,7 +151,9 @@ impl Worker {
             });
             let Ok((worker, event)) = decoded.await else {
                 // The decoder panicked, which has been printed: end rather than hang.
-                break;
+                input.close();
+                output.close();
+                return;
             };
             self = worker;
             if event.is_err() {
@@ -161,7 +166,47 @@ impl Worker {
             }
         }
         input.close();
+        let rest = tokio::task::spawn_blocking(move || self.flush());
+        for event in rest.await.unwrap_or_default() {
+            output.push(event);
+        }
         output.close();
+    }
+
+    /// The pictures that waited for frames that do not come any more.
+    fn flush(&mut self) -> Vec<Result<VideoFrameEvent, StreamError>> {
+        let mut events = Vec::new();
+        while let Some((_, decoder)) = &mut self.decoder {
+            match decoder.flush() {
+                Ok(Some((picture, timestamp_us))) => {
+                    events.push(self.event(picture, timestamp_us, self.rotation));
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    events.push(Err(error.into()));
+                    break;
+                }
+            }
+        }
+        events
+    }
+
+    fn event(
+        &self,
+        mut picture: VideoFrame,
+        timestamp_us: i64,
+        rotation: VideoRotation,
+    ) -> Result<VideoFrameEvent, StreamError> {
+        if let Some(format) = self.format
+            && format != picture.format()
+        {
+            picture = picture.convert(format, false)?;
+        }
+        Ok(VideoFrameEvent {
+            frame: picture,
+            timestamp_us,
+            rotation,
+        })
     }
 
     fn decode(&mut self, frame: &EncodedFrame) -> Result<Option<VideoFrameEvent>, StreamError> {
@@ -175,18 +220,11 @@ impl Worker {
                 &mut other.insert((frame.codec, decoder)).1
             }
         };
-        let Some(mut picture) = decoder.decode(frame)? else {
+        self.rotation = frame.rotation;
+        let Some(picture) = decoder.decode(frame)? else {
             return Ok(None);
         };
-        if let Some(format) = self.format
-            && format != picture.format()
-        {
-            picture = picture.convert(format, false)?;
-        }
-        Ok(Some(VideoFrameEvent {
-            frame: picture,
-            timestamp_us: frame.timestamp_us,
-            rotation: frame.rotation,
-        }))
+        let timestamp_us = decoder.timestamp_us(frame);
+        self.event(picture, timestamp_us, frame.rotation).map(Some)
     }
 }

@@ -242,15 +242,7 @@ impl Process {
 
 /// Starts `ffmpeg`, with its complaints going to a file.
 pub fn ffmpeg(args: &[&str], log: &Path) -> Process {
-    let child = Command::new("ffmpeg")
-        .args(["-hide_banner", "-nostdin", "-y"])
-        .args(args)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(std::fs::File::create(log).unwrap())
-        .spawn()
-        .unwrap();
-    Process(child)
+    start(Path::new("ffmpeg"), args, log)
 }
 
 fn output(program: &str, args: &[&str]) -> Vec<u8> {
@@ -396,4 +388,134 @@ pub fn decodes(file: &Path) {
         "ffmpeg",
         &["-v", "error", "-xerror", "-i", file, "-f", "null", "-"],
     );
+}
+
+const NGINX_MODULE: &str = "/usr/lib/nginx/modules/ngx_rtmp_module.so";
+
+/// A real nginx with its RTMP module on a port of its own.
+pub async fn nginx(dir: &Path) -> Option<(Process, u16)> {
+    if !installed("nginx", "-v") || !installed("ffmpeg", "-version") {
+        return None;
+    }
+    if !Path::new(NGINX_MODULE).exists() {
+        missing("libnginx-mod-rtmp");
+        return None;
+    }
+    let port = free_port().await;
+    let path = dir.display();
+    let config = format!(
+        "load_module {NGINX_MODULE};\n\
+         daemon off; master_process off; worker_processes 1;\n\
+         pid {path}/nginx.pid; error_log {path}/error.log info;\n\
+         events {{ worker_connections 64; }}\n\
+         rtmp {{ server {{ listen 127.0.0.1:{port}; application live {{ live on; }} }} }}\n"
+    );
+    std::fs::write(dir.join("nginx.conf"), config).unwrap();
+    let child = Command::new("nginx")
+        .args([
+            "-p",
+            dir.to_str().unwrap(),
+            "-c",
+            "nginx.conf",
+            "-e",
+            "error.log",
+        ])
+        .stdout(Stdio::null())
+        .stderr(std::fs::File::create(dir.join("nginx.out")).unwrap())
+        .spawn()
+        .unwrap();
+    let process = Process(child);
+    let began = Instant::now();
+    while tokio::net::TcpStream::connect(("127.0.0.1", port))
+        .await
+        .is_err()
+    {
+        assert!(
+            began.elapsed() < DEADLINE,
+            "nginx does not listen: {}",
+            std::fs::read_to_string(dir.join("nginx.out")).unwrap()
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Some((process, port))
+}
+
+/// Starts the same nginx again; it need not listen yet.
+pub fn nginx_again(dir: &Path) -> Option<Process> {
+    let child = Command::new("nginx")
+        .args(["-p", dir.to_str()?, "-c", "nginx.conf", "-e", "error.log"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    child.ok().map(Process)
+}
+
+/// Waits until nginx has logged `text` `count` times.
+pub async fn logged(dir: &Path, text: &str, count: usize) {
+    let began = Instant::now();
+    loop {
+        let log = std::fs::read_to_string(dir.join("error.log")).unwrap_or_default();
+        if log.matches(text).count() >= count {
+            return;
+        }
+        assert!(
+            began.elapsed() < DEADLINE,
+            "nginx never logged {text:?}: {log}"
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// An FFmpeg with Enhanced RTMP (8 and newer), which Debian's is not: `.ci/run` puts one beside
+/// the other tools.
+pub fn ffmpeg_enhanced() -> Option<std::path::PathBuf> {
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(std::path::PathBuf::from);
+    let cache = cache.or_else(|| Some(Path::new(&std::env::var_os("HOME")?).join(".cache")));
+    let tool = cache.map(|cache| cache.join("livekit-stream/bin/ffmpeg-enhanced"));
+    let found = [Some("ffmpeg-enhanced".into()), tool]
+        .into_iter()
+        .flatten()
+        .find(|program| Command::new(program).arg("-version").output().is_ok());
+    if found.is_none() {
+        missing(
+            "FFmpeg with Enhanced RTMP (pip install imageio-ffmpeg==0.8.1, linked as ffmpeg-enhanced)",
+        );
+    }
+    found
+}
+
+/// Starts this FFmpeg, with its complaints going to a file.
+pub fn start(program: &Path, args: &[&str], log: &Path) -> Process {
+    let child = Command::new(program)
+        .args(["-hide_banner", "-nostdin", "-y"])
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(std::fs::File::create(log).unwrap())
+        .spawn()
+        .unwrap();
+    Process(child)
+}
+
+/// A hash of each decoded picture, in the order they are shown.
+pub fn picture_hashes(file: &Path) -> Vec<String> {
+    picture_hashes_by(Path::new("ffmpeg"), file)
+}
+
+/// The same by another FFmpeg.
+pub fn picture_hashes_by(program: &Path, file: &Path) -> Vec<String> {
+    let output = Command::new(program)
+        .args(["-v", "error", "-i"])
+        .arg(file)
+        .args(["-map", "0:v", "-f", "framemd5", "-"])
+        .output()
+        .unwrap();
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}: {complaints}", file.display());
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| line.rsplit(',').next())
+        .map(|hash| hash.trim().to_owned())
+        .collect()
 }

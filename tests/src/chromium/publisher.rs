@@ -32,6 +32,11 @@ pub struct BrowserOptions {
     pub kbps: Option<u32>,
     /// Whether the microphone is published too; it is unless changed.
     pub audio: bool,
+    /// Keeps the camera's size where the machine is too slow for it, and loses pictures instead;
+    /// not unless changed.
+    pub keep_size: bool,
+    /// Whether camera and microphone are published muted.
+    pub muted: bool,
 }
 
 impl Default for BrowserOptions {
@@ -44,6 +49,8 @@ impl Default for BrowserOptions {
             fps: 30,
             kbps: None,
             audio: true,
+            keep_size: false,
+            muted: false,
         }
     }
 }
@@ -78,10 +85,24 @@ impl BrowserOptions {
         self
     }
 
+    /// The same in its full size on any machine. Layers have known sizes then.
+    #[must_use]
+    pub fn keep_size(mut self) -> Self {
+        self.keep_size = true;
+        self
+    }
+
     /// The same without the microphone.
     #[must_use]
     pub fn without_audio(mut self) -> Self {
         self.audio = false;
+        self
+    }
+
+    /// The same, muted until it is unmuted.
+    #[must_use]
+    pub fn muted(mut self) -> Self {
+        self.muted = true;
         self
     }
 }
@@ -113,6 +134,8 @@ impl BrowserPublisher {
             "fps": options.fps,
             "kbps": options.kbps,
             "audio": options.audio,
+            "keepSize": options.keep_size,
+            "muted": options.muted,
         });
         let mut browser = Browser::open(PAGE, &parameters, files).await;
         let published = browser.event("published", START_DEADLINE).await;
@@ -161,6 +184,13 @@ impl BrowserPublisher {
     /// Publishes the camera again, as a new track.
     pub async fn publish_camera(&mut self) {
         let sid = self.browser.command("publish", "video").await;
+        sid.as_str().unwrap_or_default().clone_into(&mut self.video);
+    }
+
+    /// Publishes the camera again, in another codec, with or without simulcast.
+    pub async fn publish_camera_as(&mut self, codec: VideoCodec, simulcast: bool) {
+        let changes = json!({"codec": codec.name(), "simulcast": simulcast});
+        let sid = self.browser.command("publish", &changes.to_string()).await;
         sid.as_str().unwrap_or_default().clone_into(&mut self.video);
     }
 

@@ -292,6 +292,23 @@ impl VideoClip {
         }
     }
 
+    /// This clip and then another of the same codec and frame rate, which may be of another size:
+    /// parameter sets change in mid-stream.
+    ///
+    /// # Panics
+    ///
+    /// When codec or rate are others.
+    #[must_use]
+    pub fn then(mut self, next: &Self) -> Self {
+        let kind = |clip: &Self| (clip.options.codec, clip.options.fps);
+        assert_eq!(kind(&self), kind(next));
+        self.units.extend(next.units.iter().cloned());
+        for (index, unit) in (0..).zip(&mut self.units) {
+            unit.pts_us = index * 1_000_000 / i64::from(self.options.fps);
+        }
+        self
+    }
+
     /// From one picture to the next.
     pub fn frame_duration(&self) -> Duration {
         Duration::from_secs(1) / self.options.fps
@@ -319,6 +336,13 @@ impl AudioClip {
         );
         packets.truncate(count);
         Self { packets, path }
+    }
+
+    /// Whether nothing is heard in a packet, nor in the 100 ms before it: where an encoder with
+    /// discontinuous transmission falls silent.
+    pub fn is_silent(&self, index: usize) -> bool {
+        // The beep of each second lasts 100 ms.
+        index % 50 >= 10
     }
 }
 

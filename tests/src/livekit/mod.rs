@@ -6,7 +6,7 @@ mod rooms;
 
 use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -17,12 +17,15 @@ pub use proxy::SignalProxy;
 use serde_json::json;
 use tempfile::TempDir;
 
+use crate::certificate::Certificate;
 use crate::http;
 use crate::peers::Peer;
 use crate::process::Process;
-use crate::turn::{self, TurnServer};
+use crate::turn::{self, TurnServer, TurnTransport};
 
 const API_KEY: &str = "devkey";
+/// The name of a server's own TURN server, which nobody resolves.
+pub const OWN_TURN_HOST: &str = "turn.livekit.example.org";
 /// How long one attempt to start may take on a busy machine.
 const START_DEADLINE: Duration = Duration::from_secs(20);
 /// Another process may take a port between the probe and the server's own bind.
@@ -36,6 +39,7 @@ pub struct LiveKitServer {
     ports: Ports,
     api_secret: String,
     traits: Traits,
+    certificate: Certificate,
     folder: TempDir,
     process: Option<Process>,
 }
@@ -45,10 +49,18 @@ pub struct LiveKitServer {
 struct Traits {
     /// It pauses videos for which the network has no room.
     pauses: bool,
+    /// It estimates by itself what a subscriber's network carries.
+    estimates: bool,
+    /// It logs what only its developers want to know.
+    talkative: bool,
     /// It has no UDP.
     tcp_only: bool,
-    /// The port of a TURN server that it tells its clients of.
-    turn: Option<u16>,
+    /// A TURN server that it tells its clients of: its port and how it is reached.
+    turn: Option<(u16, TurnTransport)>,
+    /// It has a TURN server of its own, over TLS.
+    own_turn: bool,
+    /// It has no IPv4: its signals are at ::1, its media at this address.
+    ipv6: Option<Ipv6Addr>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -56,6 +68,7 @@ struct Ports {
     http: u16,
     rtc_tcp: u16,
     rtc_udp: u16,
+    own_turn: u16,
 }
 
 impl LiveKitServer {
@@ -77,6 +90,25 @@ impl LiveKitServer {
         Self::start_with(traits).await
     }
 
+    /// Starts one that asks its subscribers for transport-wide feedback and estimates by itself
+    /// what their networks carry; others ask for the subscribers' own estimates.
+    pub async fn start_estimating() -> Self {
+        let traits = Traits {
+            estimates: true,
+            ..Traits::default()
+        };
+        Self::start_with(traits).await
+    }
+
+    /// Starts one whose log has all that it knows of its connections.
+    pub async fn start_talkative() -> Self {
+        let traits = Traits {
+            talkative: true,
+            ..Traits::default()
+        };
+        Self::start_with(traits).await
+    }
+
     /// Starts one that takes and gives media over TCP alone.
     pub async fn start_without_udp() -> Self {
         let traits = Traits {
@@ -86,10 +118,30 @@ impl LiveKitServer {
         Self::start_with(traits).await
     }
 
-    /// Starts one that tells its clients of a TURN server.
-    pub async fn start_with_turn(turn: &TurnServer) -> Self {
+    /// Starts one that tells its clients of a TURN server, by one of its transports.
+    pub async fn start_with_turn(turn: &TurnServer, transport: TurnTransport) -> Self {
         let traits = Traits {
-            turn: Some(turn.port()),
+            turn: Some((turn.port(transport), transport)),
+            ..Traits::default()
+        };
+        Self::start_with(traits).await
+    }
+
+    /// Starts one that has a TURN server of its own, over TLS. It tells its clients to find it at
+    /// [`OWN_TURN_HOST`], port 443; it is at [`own_turn`](Self::own_turn).
+    pub async fn start_with_own_turn() -> Self {
+        let traits = Traits {
+            own_turn: true,
+            ..Traits::default()
+        };
+        Self::start_with(traits).await
+    }
+
+    /// Starts one without IPv4: its signals are at ::1, its media at another address of this
+    /// machine, see [`ipv6_address`], as it takes none to be on loopback.
+    pub async fn start_with_ipv6(media: Ipv6Addr) -> Self {
+        let traits = Traits {
+            ipv6: Some(media),
             ..Traits::default()
         };
         Self::start_with(traits).await
@@ -101,6 +153,7 @@ impl LiveKitServer {
             // A secret of its own also tells this server from another test's on the same port.
             api_secret: format!("{:032x}", rand::random::<u128>()),
             traits,
+            certificate: Certificate::make(OWN_TURN_HOST),
             folder: TempDir::with_prefix("livekit-").expect("a temporary folder"),
             process: None,
         };
@@ -131,7 +184,7 @@ impl LiveKitServer {
         panic!("livekit-server does not start again: {}", self.log_tail());
     }
 
-    /// Where clients connect, `ws://127.0.0.1:PORT`.
+    /// Where clients connect, `ws://127.0.0.1:PORT` or `ws://[::1]:PORT`.
     pub fn url(&self) -> String {
         format!("ws://{}", self.address())
     }
@@ -211,8 +264,22 @@ impl LiveKitServer {
         fs::read_to_string(self.log_file()).unwrap_or_default()
     }
 
+    /// Where its own TURN server is, and the certificate that it shows.
+    pub fn own_turn(&self) -> (SocketAddr, &Certificate) {
+        let address = (self.ip(), self.ports.own_turn).into();
+        (address, &self.certificate)
+    }
+
+    fn ip(&self) -> IpAddr {
+        if self.traits.ipv6.is_some() {
+            Ipv6Addr::LOCALHOST.into()
+        } else {
+            Ipv4Addr::LOCALHOST.into()
+        }
+    }
+
     fn address(&self) -> SocketAddr {
-        (Ipv4Addr::LOCALHOST, self.ports.http).into()
+        (self.ip(), self.ports.http).into()
     }
 
     fn log_file(&self) -> PathBuf {
@@ -244,6 +311,7 @@ impl LiveKitServer {
                 .stdout(log.try_clone().expect("the log's handle can be shared"))
                 .stderr(log),
         );
+        let address = self.address();
         let process = self.process.insert(process);
         let deadline = Instant::now() + START_DEADLINE;
         while process.exited().is_none() && Instant::now() < deadline {
@@ -254,7 +322,6 @@ impl LiveKitServer {
                 })
                 .to_jwt()
                 .expect("the token can be signed");
-            let address = (Ipv4Addr::LOCALHOST, self.ports.http).into();
             let answer = http::post_json(address, rooms::LIST_ROOMS, &token, &json!({})).await;
             if matches!(answer, Ok((200, _))) {
                 return true;
@@ -265,45 +332,80 @@ impl LiveKitServer {
     }
 
     /// As it stands the server listens on every interface and advertises them all; this keeps
-    /// signalling, UDP and TCP on 127.0.0.1.
+    /// signalling, UDP and TCP on one address.
     fn config(&self) -> String {
         let Ports {
             http,
             rtc_tcp,
             rtc_udp,
+            own_turn,
         } = self.ports;
+        let ip = self.ip().to_string();
+        let (media, only, interfaces) = match self.traits.ipv6 {
+            Some(media) => (media.to_string(), format!("{media}/128"), json!({})),
+            None => (ip.clone(), format!("{ip}/32"), json!({"includes": ["lo"]})),
+        };
         let turn_servers: Vec<_> = self
             .traits
             .turn
             .iter()
-            .map(|port| {
+            .map(|(port, transport)| {
                 json!({
-                    "host": "127.0.0.1", "port": port, "protocol": "udp",
+                    "host": "127.0.0.1", "port": port, "protocol": transport.name(),
                     "username": turn::USERNAME, "credential": turn::PASSWORD,
                 })
             })
             .collect();
-        json!({
+        let mut config = json!({
             "port": http,
-            "bind_addresses": ["127.0.0.1"],
+            "bind_addresses": [ip],
             "rtc": {
                 "tcp_port": rtc_tcp,
                 "udp_port": rtc_udp,
                 "use_external_ip": false,
-                "node_ip": "127.0.0.1",
+                "node_ip": media,
                 "enable_loopback_candidate": true,
-                "interfaces": {"includes": ["lo"]},
-                "ips": {"includes": ["127.0.0.1/32"]},
+                "interfaces": interfaces,
+                "ips": {"includes": [only]},
                 "force_tcp": self.traits.tcp_only,
                 "turn_servers": turn_servers,
-                "congestion_control": {"enabled": true, "allow_pause": self.traits.pauses},
+                "congestion_control": {
+                    "enabled": true,
+                    "allow_pause": self.traits.pauses,
+                    "use_send_side_bwe": self.traits.estimates,
+                },
             },
             "keys": {API_KEY: self.api_secret},
-            "logging": {"level": "info", "pion_level": "error"},
+            "logging": {"level": if self.traits.talkative { "debug" } else { "info" }, "pion_level": "error"},
             "room": {"auto_create": true, "empty_timeout": 300, "departure_timeout": 20},
-        })
-        .to_string()
+        });
+        if self.traits.own_turn {
+            let (certificate, key) = self.certificate.write(self.folder.path());
+            config["turn"] = json!({
+                "enabled": true,
+                "bind_addresses": [ip],
+                "domain": OWN_TURN_HOST,
+                "tls_port": own_turn,
+                "cert_file": certificate,
+                "key_file": key,
+            });
+        }
+        config.to_string()
     }
+}
+
+/// An address of this machine's that others can use, if it has one of IPv6.
+pub fn ipv6_address() -> Option<Ipv6Addr> {
+    let interfaces = rtc::shared::ifaces::ifaces().expect("the interfaces of this machine");
+    interfaces
+        .iter()
+        .find_map(|interface| match interface.addr {
+            Some(SocketAddr::V6(address)) => {
+                let ip = *address.ip();
+                (!ip.is_loopback() && !ip.is_unicast_link_local()).then_some(ip)
+            }
+            _ => None,
+        })
 }
 
 impl Drop for LiveKitServer {
@@ -319,13 +421,14 @@ impl Ports {
     /// Ports that are free now. All are held at once, so they differ.
     fn free() -> Self {
         let tcp = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free TCP port");
-        let (http, rtc_tcp) = (tcp(), tcp());
+        let (http, rtc_tcp, own_turn) = (tcp(), tcp(), tcp());
         let rtc_udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free UDP port");
         let port = |address: std::io::Result<SocketAddr>| address.expect("a bound port").port();
         Self {
             http: port(http.local_addr()),
             rtc_tcp: port(rtc_tcp.local_addr()),
             rtc_udp: port(rtc_udp.local_addr()),
+            own_turn: port(own_turn.local_addr()),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Measures media files with ffmpeg and ffprobe, never with the code under test.
 
 mod copied;
+mod frames;
 mod picture;
 mod probe;
 mod sync;
@@ -8,7 +9,8 @@ mod sync;
 pub use copied::{
     assert_run_of, assert_some_of, copied_pictures, h264_pictures, opus_without_silence,
 };
-pub use picture::{Picture, picture, pictures};
+pub use frames::{Checksum, frame_checksums, frame_sizes};
+pub use picture::{Picture, picture, pictures, psnr};
 pub use probe::{Packet, Probe, Stream, StreamKind, decoded_frames, probe};
 pub use sync::{FlashesAndBeeps, assert_in_sync, flashes_and_beeps};
 

@@ -30,12 +30,7 @@ impl Picture {
             (other.width, other.height),
             "pictures of one size"
         );
-        let squares = self.rgb.iter().zip(&other.rgb).map(|(a, b)| {
-            let difference = f64::from(*a) - f64::from(*b);
-            difference * difference
-        });
-        let mean = squares.sum::<f64>() / self.rgb.len() as f64;
-        10.0 * (255.0 * 255.0 / mean).log10()
+        psnr(&self.rgb, &other.rgb)
     }
 
     /// The mean of all samples, 0 to 255, over a rectangle.
@@ -47,6 +42,21 @@ impl Picture {
         });
         sum as f64 / count as f64
     }
+}
+
+/// Peak signal-to-noise ratio in decibels of samples of 8 bits; infinite when they are equal.
+///
+/// # Panics
+///
+/// When there are not equally many.
+pub fn psnr(a: &[u8], b: &[u8]) -> f64 {
+    assert_eq!(a.len(), b.len(), "samples of pictures of one size");
+    let squares = a.iter().zip(b).map(|(a, b)| {
+        let difference = i64::from(*a) - i64::from(*b);
+        difference * difference
+    });
+    let mean = squares.sum::<i64>() as f64 / a.len() as f64;
+    10.0 * (255.0 * 255.0 / mean).log10()
 }
 
 /// The picture that is shown at a time of a video, or the picture of an image file at time 0.

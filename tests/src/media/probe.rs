@@ -145,7 +145,7 @@ pub fn decoded_frames(path: &Path) -> usize {
     number(&json["streams"][0], "nb_read_frames") as usize
 }
 
-fn ffprobe(path: &Path, what: &[&str]) -> Value {
+pub(super) fn ffprobe(path: &Path, what: &[&str]) -> Value {
     let program = Peer::Ffmpeg.path().with_file_name("ffprobe");
     let mut command = Command::new(program);
     command.args(["-hide_banner", "-loglevel", "error", "-of", "json"]);

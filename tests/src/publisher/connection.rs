@@ -96,10 +96,18 @@ pub(super) async fn build(
         .with_interceptor_registry(registry)
         .with_handler(Arc::new(handler))
         .with_runtime(impairment.runtime())
-        .with_udp_addrs(vec!["127.0.0.1:0"])
+        .with_udp_addrs(loopback())
         .build();
     // The future is 20 KiB; on the heap it does not grow the callers' futures.
     Ok(Arc::new(Box::pin(building).await?))
+}
+
+/// Loopback, of IPv6 too where the machine has it.
+fn loopback() -> Vec<&'static str> {
+    let ipv6 = "[::1]:0";
+    let mut addresses = vec!["127.0.0.1:0"];
+    addresses.extend(std::net::UdpSocket::bind(ipv6).is_ok().then_some(ipv6));
+    addresses
 }
 
 /// Passes on what happens to a connection.

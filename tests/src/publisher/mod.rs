@@ -37,11 +37,20 @@ pub use subscriber::{ReceivedTrack, Subscriber};
 pub use track::{PublishedTrack, Sent};
 pub use whep::WhepServer;
 
+/// The names of a simulcast's layers, smallest first, as LiveKit's clients have them.
+const RIDS: [&str; 3] = ["q", "h", "f"];
+
+/// The header extensions that tell the layer of a packet (RFC 8843 section 14, RFC 8852).
+const MID_EXTENSION: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
+const RID_EXTENSION: &str = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id";
+
 /// What is published and how.
 #[derive(Debug, Clone)]
 pub struct PublishOptions {
     /// The media.
     pub media: Media,
+    /// The other layers of a simulcast, smallest first; none unless changed.
+    pub lower: Vec<Arc<VideoClip>>,
     /// The track's name in the room.
     pub name: String,
     /// What it is said to come from.
@@ -50,6 +59,10 @@ pub struct PublishOptions {
     pub repeat: bool,
     /// Jumps to the clip's next keyframe when one is asked for; `false` plays on.
     pub answer_keyframe_requests: bool,
+    /// Muted from the beginning.
+    pub muted: bool,
+    /// Leaves out most of the silence (DTX).
+    pub discontinuous: bool,
 }
 
 /// A clip to publish.
@@ -93,10 +106,13 @@ impl PublishOptions {
     fn new(media: Media, source: TrackSource) -> Self {
         Self {
             media,
+            lower: Vec::new(),
             name: source.as_str_name().to_lowercase(),
             source,
             repeat: true,
             answer_keyframe_requests: true,
+            muted: false,
+            discontinuous: false,
         }
     }
 
@@ -114,11 +130,35 @@ impl PublishOptions {
         self
     }
 
+    /// The same as a simulcast, with one or two further layers, smallest first: clips of the same
+    /// codec, length, frame rate and distance of keyframes. [`Sent`] tells of the largest layer.
+    #[must_use]
+    pub fn with_lower_layers(mut self, lower: Vec<VideoClip>) -> Self {
+        assert!(lower.len() < RIDS.len(), "{} lower layers", lower.len());
+        self.lower = lower.into_iter().map(Arc::new).collect();
+        self
+    }
+
     /// The same, playing on when a keyframe is asked for: each picture of the clip is sent in
     /// turn, and whoever comes late waits for the clip's next keyframe.
     #[must_use]
     pub fn ignoring_keyframe_requests(mut self) -> Self {
         self.answer_keyframe_requests = false;
+        self
+    }
+
+    /// The same, muted until it is unmuted.
+    #[must_use]
+    pub fn muted(mut self) -> Self {
+        self.muted = true;
+        self
+    }
+
+    /// The same, with one packet of silence in 400 ms and nothing between, as encoders with
+    /// discontinuous transmission send (RFC 7587 section 3.1.3).
+    #[must_use]
+    pub fn discontinuous(mut self) -> Self {
+        self.discontinuous = true;
         self
     }
 
@@ -144,42 +184,59 @@ impl PublishOptions {
         }
     }
 
-    /// A track of the `webrtc` crate whose id and stream's id are `id`, and its SSRC.
-    fn local_track(&self, id: &str) -> (u32, Arc<TrackLocalStaticRTP>) {
-        let ssrc = rand::random::<u32>();
-        let coding = RTCRtpEncodingParameters {
-            rtp_coding_parameters: RTCRtpCodingParameters {
-                ssrc: Some(ssrc),
-                ..RTCRtpCodingParameters::default()
-            },
-            codec: self.codec(),
-            ..RTCRtpEncodingParameters::default()
-        };
+    /// The RID of each layer, smallest first; none of a track that is no simulcast.
+    fn rids(&self) -> &'static [&'static str] {
+        match self.lower.len() {
+            0 => &[],
+            lower => &RIDS[..=lower],
+        }
+    }
+
+    /// A track of the `webrtc` crate whose id and stream's id are `id`, and the SSRCs of its
+    /// layers, smallest first.
+    fn local_track(&self, id: &str) -> (Vec<u32>, Arc<TrackLocalStaticRTP>) {
+        let rids = self.rids().iter().copied();
+        let rids = rids.chain(self.lower.is_empty().then_some(""));
+        let layers: Vec<(u32, &str)> = rids.map(|rid| (rand::random(), rid)).collect();
+        let codings = layers
+            .iter()
+            .map(|(ssrc, rid)| RTCRtpEncodingParameters {
+                rtp_coding_parameters: RTCRtpCodingParameters {
+                    rid: (*rid).to_owned(),
+                    ssrc: Some(*ssrc),
+                    ..RTCRtpCodingParameters::default()
+                },
+                codec: self.codec(),
+                ..RTCRtpEncodingParameters::default()
+            })
+            .collect();
         let track = MediaStreamTrack::new(
             id.to_owned(),
             id.to_owned(),
             self.name.clone(),
             self.kind(),
-            vec![coding],
+            codings,
         );
-        (ssrc, Arc::new(TrackLocalStaticRTP::new(track)))
+        let ssrcs = layers.into_iter().map(|(ssrc, _)| ssrc).collect();
+        (ssrcs, Arc::new(TrackLocalStaticRTP::new(track)))
     }
 
-    /// What sends on a track whose codec has been negotiated.
-    async fn output(
+    /// What sends on a track whose codec has been negotiated, for each layer, smallest first.
+    async fn outputs(
         &self,
-        ssrc: u32,
+        ssrcs: Vec<u32>,
         track: Arc<TrackLocalStaticRTP>,
         sender: &dyn RtpSender,
+        mid: Option<String>,
         clock: Clock,
-    ) -> Output {
+    ) -> Vec<Output> {
         let parameters = sender
             .get_parameters()
             .await
-            .expect("the sender's parameters");
+            .expect("the sender's parameters")
+            .rtp_parameters;
         let codec = self.codec();
         let negotiated = parameters
-            .rtp_parameters
             .codecs
             .iter()
             .find(|one| {
@@ -188,7 +245,30 @@ impl PublishOptions {
                     .eq_ignore_ascii_case(&codec.mime_type)
             })
             .unwrap_or_else(|| panic!("{} was not negotiated", codec.mime_type));
-        Output::new(track, ssrc, negotiated.payload_type, &codec, clock)
+        let extension = |uri: &str, value: &str| {
+            let mut known = parameters.header_extensions.iter();
+            let known = known.find(|known| known.uri == uri);
+            let id = known.map(|known| known.id as u8);
+            let id = id.unwrap_or_else(|| panic!("{uri} was not negotiated"));
+            (id, Bytes::copy_from_slice(value.as_bytes()))
+        };
+        let base = rand::random();
+        let output = |(layer, ssrc): (usize, u32)| {
+            let extensions = match (self.rids().get(layer), &mid) {
+                (Some(rid), Some(mid)) => {
+                    vec![extension(MID_EXTENSION, mid), extension(RID_EXTENSION, rid)]
+                }
+                _ => Vec::new(),
+            };
+            let stream = pump::StreamId {
+                ssrc,
+                payload_type: negotiated.payload_type,
+                base,
+                extensions,
+            };
+            Output::new(Arc::clone(&track), stream, &codec, clock)
+        };
+        ssrcs.into_iter().enumerate().map(output).collect()
     }
 
     /// LiveKit drops the media of a track whose codec here is not the one in the SDP.
@@ -198,26 +278,36 @@ impl PublishOptions {
             name: self.name.clone(),
             source: self.source.into(),
             disable_red: true,
+            muted: self.muted,
             ..AddTrackRequest::default()
         };
         match &self.media {
             Media::Audio(_) => {
                 request.r#type = TrackType::Audio.into();
-                request.audio_features = vec![
-                    AudioTrackFeature::TfStereo.into(),
-                    AudioTrackFeature::TfNoDtx.into(),
-                ];
+                request.audio_features = vec![AudioTrackFeature::TfStereo.into()];
+                if !self.discontinuous {
+                    let feature = AudioTrackFeature::TfNoDtx;
+                    request.audio_features.push(feature.into());
+                }
             }
             Media::Video(clip) => {
                 request.r#type = TrackType::Video.into();
                 (request.width, request.height) = (clip.options.width, clip.options.height);
-                request.layers = vec![VideoLayer {
-                    quality: VideoQuality::High.into(),
-                    width: clip.options.width,
-                    height: clip.options.height,
-                    bitrate: clip.options.kbps * 1000,
-                    ..VideoLayer::default()
-                }];
+                let layers = self.lower.iter().chain([clip]).enumerate();
+                // The layer of a track with a single one is the high one.
+                let qualities = [VideoQuality::Low, VideoQuality::Medium, VideoQuality::High];
+                let skipped = if self.lower.is_empty() { 2 } else { 0 };
+                request.layers = layers
+                    .map(|(index, clip)| VideoLayer {
+                        quality: qualities[skipped + index].into(),
+                        width: clip.options.width,
+                        height: clip.options.height,
+                        bitrate: clip.options.kbps * 1000,
+                        spatial_layer: index as i32,
+                        rid: self.rids().get(index).copied().unwrap_or("").to_owned(),
+                        ..VideoLayer::default()
+                    })
+                    .collect();
                 request.simulcast_codecs = vec![SimulcastCodec {
                     codec: clip.options.codec.name().to_owned(),
                     cid: cid.to_owned(),
@@ -309,7 +399,7 @@ impl Publisher {
         let mut added = Vec::new();
         for (options, cid) in all.iter().zip(&cids) {
             // The server finds the track by the msid: it has to be the cid.
-            let (ssrc, track) = options.local_track(cid);
+            let (ssrcs, track) = options.local_track(cid);
             // A transceiver of its own: one left by an unpublished track keeps that track's codec.
             let init = RTCRtpTransceiverInit {
                 direction: RTCRtpTransceiverDirection::Sendonly,
@@ -326,22 +416,24 @@ impl Publisher {
                 .await
                 .expect("the transceiver's sender");
             let sender = sender.expect("a transceiver that sends has a sender");
-            added.push((ssrc, track, sender));
+            added.push((ssrcs, track, sender, transceiver));
         }
         self.session.negotiate().await;
         self.session.connected().await;
         drop(negotiating);
 
         let mut outputs = Vec::new();
-        for ((options, info), (ssrc, track, sender)) in all.into_iter().zip(infos).zip(added) {
-            let output = options.output(ssrc, track, &*sender, self.clock).await;
-            outputs.push((options, info, output, sender));
+        for ((options, info), added) in all.into_iter().zip(infos).zip(added) {
+            let (ssrcs, track, sender, transceiver) = added;
+            let mid = transceiver.mid().await.expect("the transceiver's mid");
+            let layers = options.outputs(ssrcs, track, &*sender, mid, self.clock);
+            outputs.push((options.clone(), info, layers.await, sender));
         }
         let timeline = Arc::new(Timeline::start());
         outputs
             .into_iter()
-            .map(|(options, info, output, sender)| {
-                PublishedTrack::start(options, info, output, sender, Arc::clone(&timeline))
+            .map(|(options, info, layers, sender)| {
+                PublishedTrack::start(options, info, layers, sender, Arc::clone(&timeline))
             })
             .collect()
     }

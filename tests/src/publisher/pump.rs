@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use livekit_stream::codec::vp9;
 use rtc::rtcp::sender_report::SenderReport;
 use rtc::rtp::header::Header;
 use rtc::rtp::packet::Packet;
@@ -27,6 +28,9 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 const NTP_UNIX_OFFSET: u64 = 2_208_988_800;
 /// Opus packets of the clips last 20 ms.
 const OPUS_PACKET: Duration = Duration::from_millis(20);
+
+/// Of so many packets of silence one is sent with discontinuous transmission.
+const SILENT_PACKETS: usize = 20;
 
 /// A publisher's clock: one instant that both the RTP timestamps and the reports count from.
 #[derive(Debug, Clone, Copy)]
@@ -124,16 +128,25 @@ impl Control {
     }
 }
 
+/// What all packets of an RTP stream bear.
+pub(super) struct StreamId {
+    pub(super) ssrc: u32,
+    pub(super) payload_type: u8,
+    /// The RTP timestamp of the clock's epoch: random, as RFC 3550 section 5.1 wants it, and the
+    /// same for all layers of a picture.
+    pub(super) base: u32,
+    /// Header extensions by their negotiated ids.
+    pub(super) extensions: Vec<(u8, Bytes)>,
+}
+
 /// One RTP stream.
 pub(super) struct Output {
     pub(super) track: Arc<TrackLocalStaticRTP>,
-    ssrc: u32,
-    payload_type: u8,
+    stream: StreamId,
     clock_rate: u32,
     payloader: Box<dyn Payloader>,
+    is_vp9: bool,
     sequence_number: u16,
-    /// The RTP timestamp of the clock's epoch: random, as RFC 3550 section 5.1 wants it.
-    base: u32,
     clock: Clock,
     packets: u32,
     octets: u32,
@@ -143,21 +156,19 @@ pub(super) struct Output {
 impl Output {
     pub(super) fn new(
         track: Arc<TrackLocalStaticRTP>,
-        ssrc: u32,
-        payload_type: u8,
+        stream: StreamId,
         codec: &RTCRtpCodec,
         clock: Clock,
     ) -> Self {
         Self {
             track,
-            ssrc,
-            payload_type,
+            stream,
             clock_rate: codec.clock_rate,
             payloader: codec
                 .payloader()
                 .expect("the codec has an RTP payload format"),
+            is_vp9: codec.mime_type.eq_ignore_ascii_case("video/VP9"),
             sequence_number: rand::random(),
-            base: rand::random(),
             clock,
             packets: 0,
             octets: 0,
@@ -168,17 +179,20 @@ impl Output {
     fn timestamp(&self, at: Instant) -> u32 {
         let since = at.saturating_duration_since(self.clock.epoch).as_nanos();
         let ticks = (since * u128::from(self.clock_rate) + 500_000_000) / 1_000_000_000;
-        self.base.wrapping_add(ticks as u32)
+        self.stream.base.wrapping_add(ticks as u32)
     }
 
     /// Sends one access unit or packet of sound whose time is `due`; false when the connection
     /// has ended.
     async fn send(&mut self, data: &Bytes, due: Instant) -> bool {
         let timestamp = self.timestamp(due);
-        let payloads = self
+        let mut payloads = self
             .payloader
             .payload(MTU, data)
             .expect("the clip can be packetized");
+        if self.is_vp9 {
+            describe_vp9(&mut payloads, !vp9::is_keyframe(data));
+        }
         let count = payloads.len();
         for (index, payload) in payloads.into_iter().enumerate() {
             if !self.packet(payload, timestamp, index + 1 == count).await {
@@ -207,15 +221,19 @@ impl Output {
     async fn packet(&mut self, payload: Bytes, timestamp: u32, marker: bool) -> bool {
         self.packets = self.packets.wrapping_add(1);
         self.octets = self.octets.wrapping_add(payload.len() as u32);
-        let header = Header {
+        let mut header = Header {
             version: 2,
             marker,
-            payload_type: self.payload_type,
+            payload_type: self.stream.payload_type,
             sequence_number: self.sequence_number,
             timestamp,
-            ssrc: self.ssrc,
+            ssrc: self.stream.ssrc,
             ..Header::default()
         };
+        for (id, value) in &self.stream.extensions {
+            let set = header.set_extension(*id, value.clone());
+            set.expect("a short header extension");
+        }
         self.sequence_number = self.sequence_number.wrapping_add(1);
         let packet = Packet { header, payload };
         self.track.write_rtp(packet).await.is_ok()
@@ -228,7 +246,7 @@ impl Output {
         }
         self.next_report = Some(now + REPORT_INTERVAL);
         let report = SenderReport {
-            ssrc: self.ssrc,
+            ssrc: self.stream.ssrc,
             ntp_time: self.clock.ntp(now),
             rtp_time: self.timestamp(now),
             packet_count: self.packets,
@@ -250,15 +268,38 @@ impl Output {
     }
 }
 
+/// Tells in the payload descriptors of a picture whether it refers to others (P of RFC 9628 section
+/// 4.2), which `rtc` never does: the server then takes each for a keyframe. In flexible mode (F)
+/// they would have to be named, so that is left.
+fn describe_vp9(payloads: &mut [Bytes], refers: bool) {
+    for payload in payloads {
+        let mut bytes = payload.to_vec();
+        bytes[0] = bytes[0] & !0x10 | if refers { 0x40 } else { 0 };
+        *payload = bytes.into();
+    }
+}
+
+/// A picture sequence and where it goes.
+pub(super) struct Picture {
+    pub(super) clip: Arc<VideoClip>,
+    pub(super) output: Output,
+    /// The lower layers of a simulcast, which go along.
+    pub(super) lower: Vec<(Arc<VideoClip>, Output)>,
+}
+
 /// Plays a picture sequence until it ends or the connection does.
 pub(super) async fn play_video(
-    clip: Arc<VideoClip>,
+    picture: Picture,
     repeat: bool,
     answer_requests: bool,
-    mut output: Output,
     timeline: Arc<Timeline>,
     control: Arc<Control>,
 ) {
+    let Picture {
+        clip,
+        mut output,
+        mut lower,
+    } = picture;
     let count = clip.units.len();
     let mut index = 0;
     let mut needs_keyframe = true;
@@ -293,6 +334,12 @@ pub(super) async fn play_video(
         }
         let unit = &clip.units[index % count];
         output.log(&control, index % count, unit.keyframe, due);
+        for (clip, output) in &mut lower {
+            let unit = &clip.units[index % count];
+            if !output.send(&unit.data, due).await {
+                return;
+            }
+        }
         if !output.send(&unit.data, due).await {
             return;
         }
@@ -305,11 +352,13 @@ pub(super) async fn play_video(
 pub(super) async fn play_audio(
     clip: Arc<AudioClip>,
     repeat: bool,
+    discontinuous: bool,
     mut output: Output,
     timeline: Arc<Timeline>,
     control: Arc<Control>,
 ) {
     let packet_us = OPUS_PACKET.as_micros() as i64;
+    let mut silent = 0;
     for tick in 0u32.. {
         let due = timeline.start + OPUS_PACKET * tick;
         sleep_until(due.into()).await;
@@ -329,6 +378,10 @@ pub(super) async fn play_audio(
             None => return,
         }
         let index = index % clip.packets.len();
+        silent = if clip.is_silent(index) { silent + 1 } else { 0 };
+        if discontinuous && silent % SILENT_PACKETS != silent.min(1) {
+            continue;
+        }
         output.log(&control, index, true, due);
         if !output.send(&clip.packets[index].data, due).await {
             return;

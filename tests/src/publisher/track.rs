@@ -42,11 +42,15 @@ impl PublishedTrack {
     pub(super) fn start(
         options: PublishOptions,
         info: TrackInfo,
-        output: Output,
+        mut layers: Vec<Output>,
         sender: Arc<dyn RtpSender>,
         timeline: Arc<Timeline>,
     ) -> Self {
+        let output = layers.pop().expect("a track has at least one layer");
         let control = Arc::new(Control::default());
+        if options.muted {
+            control.set_muted(true);
+        }
         let (finish, finished) = watch::channel(false);
         let requests = tokio::spawn(count_requests(
             Arc::clone(&output.track),
@@ -57,16 +61,25 @@ impl PublishedTrack {
             tokio::spawn(async move {
                 let PublishOptions {
                     media,
+                    lower,
                     repeat,
                     answer_keyframe_requests: answer,
+                    discontinuous,
                     ..
                 } = options;
                 match media {
                     Media::Video(clip) => {
-                        pump::play_video(clip, repeat, answer, output, timeline, control).await;
+                        let lower = lower.into_iter().zip(layers).collect();
+                        let picture = pump::Picture {
+                            clip,
+                            output,
+                            lower,
+                        };
+                        pump::play_video(picture, repeat, answer, timeline, control).await;
                     }
                     Media::Audio(clip) => {
-                        pump::play_audio(clip, repeat, output, timeline, control).await;
+                        pump::play_audio(clip, repeat, discontinuous, output, timeline, control)
+                            .await;
                     }
                 }
                 finish.send_replace(true);

@@ -137,10 +137,10 @@ impl Session {
         taken.expect("the offer is taken");
         let mut added = Vec::new();
         for (index, options) in media.iter().enumerate() {
-            let (ssrc, track) = options.local_track(&format!("clip-{index}"));
+            let (ssrcs, track) = options.local_track(&format!("clip-{index}"));
             let sending = Arc::clone(&track) as Arc<dyn TrackLocal>;
             let sender = connection.add_track(sending).await.expect("added");
-            added.push((options.clone(), ssrc, track, sender));
+            added.push((options.clone(), ssrcs, track, sender));
         }
         let answer = connection.create_answer(None).await.expect("an answer");
         let set = connection.set_local_description(answer).await;
@@ -163,14 +163,14 @@ impl Session {
             }
             let clock = Clock::start();
             let mut outputs = Vec::new();
-            for (options, ssrc, track, sender) in added {
-                let output = options.output(ssrc, track, &*sender, clock).await;
-                outputs.push((options, output, sender));
+            for (options, ssrcs, track, sender) in added {
+                let layers = options.outputs(ssrcs, track, &*sender, None, clock).await;
+                outputs.push((options, layers, sender));
             }
             let timeline = Arc::new(Timeline::start());
-            let play = outputs.into_iter().map(|(options, output, sender)| {
+            let play = outputs.into_iter().map(|(options, layers, sender)| {
                 let (info, timeline) = (TrackInfo::default(), Arc::clone(&timeline));
-                PublishedTrack::start(options, info, output, sender, timeline)
+                PublishedTrack::start(options, info, layers, sender, timeline)
             });
             lock(&playing.tracks).extend(play);
         });

@@ -3,8 +3,10 @@
 mod connection;
 mod demo;
 mod display;
+mod encoding;
 mod failure;
 mod figures;
+mod metrics;
 mod output;
 mod record;
 mod restream;

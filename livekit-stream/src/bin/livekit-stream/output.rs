@@ -9,8 +9,8 @@ use livekit_stream::MediaSource;
 use crate::failure::Failure;
 use crate::selection::Scope;
 
-/// File name endings of the fragmented MP4 that is written.
-const EXTENSIONS: [&str; 3] = ["mp4", "m4v", "m4a"];
+/// File name endings of what is written: fragmented MP4, WebM, Matroska.
+const EXTENSIONS: [&str; 6] = ["mp4", "m4v", "m4a", "webm", "mkv", "mka"];
 
 /// File systems take 255 bytes; this leaves room for the source, a number and the ending.
 const LONGEST_STEM: usize = 200;
@@ -44,7 +44,8 @@ impl Output {
         let is_file = existing.as_ref().map_or(true, fs::Metadata::is_file);
         if is_file && !EXTENSIONS.contains(&extension.as_str()) {
             return Err(Failure::usage(format!(
-                "cannot write .{extension} to {}: give a path that ends in .mp4, or a directory",
+                "cannot write .{extension} to {}: give a path that ends in .mp4, .webm or .mkv, \
+                 or a directory",
                 path.display()
             )));
         }
@@ -224,7 +225,7 @@ mod tests {
 
     #[test]
     fn other_formats_are_refused() {
-        let error = Output::check(Path::new("out.webm"), false).expect_err("not MP4");
-        assert!(error.to_string().contains(".webm"), "{error}");
+        let error = Output::check(Path::new("out.avi"), false).expect_err("not one of them");
+        assert!(error.to_string().contains(".avi"), "{error}");
     }
 }

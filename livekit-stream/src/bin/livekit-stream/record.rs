@@ -6,21 +6,22 @@ use livekit_stream::{Recorder, Room};
 
 use crate::connection::Connection;
 use crate::failure::{Failure, causes};
+use crate::metrics::MetricsArgs;
 use crate::output::{self, Output};
 use crate::running::Running;
 use crate::selection::{Scope, Selection};
 use crate::session::{Session, Start};
 
-/// Record participants of a room to fragmented MP4, playable at any moment
+/// Record participants of a room to files that are playable at any moment
 ///
-/// H.264, H.265, VP9, AV1 and Opus are copied as they come, VP8 is transcoded to H.264. The
-/// recording ends at --duration, Ctrl-C, SIGTERM or the room's end; somebody who leaves and comes
+/// Fragmented MP4 takes H.264, H.265, VP9, AV1 and Opus as they come, and VP8 transcoded to H.264;
+/// WebM takes VP8, VP9, AV1 and Opus as they come, Matroska all of them. The recording ends at --duration, Ctrl-C, SIGTERM or the room's end; somebody who leaves and comes
 /// back goes on in the same file.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// File for one participant, or directory for everybody: an existing one, or a path that ends
-    /// in a slash or has no ending
-    #[arg(long, value_name = "PATH.mp4|DIR")]
+    /// File for one participant (.mp4, .webm, .mkv), or directory for everybody (.mp4 in it): an
+    /// existing one, or a path that ends in a slash or has no ending
+    #[arg(long, value_name = "FILE|DIR")]
     output: PathBuf,
     /// Overwrite the output file if it exists
     #[arg(long)]
@@ -28,6 +29,8 @@ pub(crate) struct Args {
     /// Write what was recorded to a JSON file
     #[arg(long, value_name = "FILE.json")]
     report: Option<PathBuf>,
+    #[command(flatten)]
+    metrics: MetricsArgs,
     #[command(flatten)]
     selection: Selection,
     #[command(flatten)]
@@ -42,6 +45,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
             "--video none and --audio none leave nothing to record",
         ));
     }
+    selection.encoding.check(selection.video)?;
     let access = args.connection.access()?;
     if let Some(report) = &args.report {
         output::check_report(report)?;
@@ -57,7 +61,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         selection,
         output: &output,
     };
-    let session = Session::new(selection, output.scope(), recording);
+    let session = Session::new(selection, output.scope(), recording, args.metrics.start()?);
     let (files, result) = session.run(&access, args.report.as_deref()).await;
     output.tidy(&files);
     result

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use livekit_stream::{RecordError, Recorder, RecordingReport, RestreamReport, Restreamer};
+use livekit_stream::{
+    Monitored, RecordError, Recorder, RecordingReport, RestreamReport, Restreamer,
+};
 use serde::Serialize;
 
 use crate::failure::causes;
@@ -37,6 +39,13 @@ impl Running {
         match self {
             Self::Recorder(recorder) => Report::Recording(recorder.progress()),
             Self::Restreamer(restreamer) => Report::Restream(restreamer.progress()),
+        }
+    }
+
+    pub(crate) fn monitored(&self) -> Monitored {
+        match self {
+            Self::Recorder(recorder) => recorder.monitored(),
+            Self::Restreamer(restreamer) => restreamer.monitored(),
         }
     }
 

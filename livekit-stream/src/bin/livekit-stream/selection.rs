@@ -9,6 +9,8 @@ use livekit_stream::{
     VideoMode, VideoQuality,
 };
 
+use crate::encoding::Encoding;
+
 /// A shared screen's sound is published just after its picture; so long it is waited for.
 const SCREEN_AUDIO_WAIT: Duration = Duration::from_secs(1);
 
@@ -34,6 +36,8 @@ pub(crate) struct Selection {
     /// End after so many seconds of media [default: at Ctrl-C, SIGTERM or the room's end]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) duration: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) encoding: Encoding,
 }
 
 /// Parses a positive number of seconds.
@@ -67,7 +71,8 @@ impl Selection {
         let builder = builder
             .source(self.source)
             .video(self.video)
-            .audio(self.audio);
+            .audio(self.audio)
+            .encoder(self.encoding.options());
         match self.duration {
             Some(duration) => builder.duration(duration),
             None => builder,

@@ -12,6 +12,7 @@ use crate::connection::Access;
 use crate::display::{Display, say};
 use crate::failure::Failure;
 use crate::figures::Figures;
+use crate::metrics::Metrics;
 use crate::running::{Finished, Running};
 use crate::selection::{Finder, Scope, Selection};
 use crate::stop::Stop;
@@ -58,10 +59,16 @@ pub(crate) struct Session<'a, S> {
     failures: Vec<String>,
     display: Display,
     figures: Figures,
+    metrics: Option<Metrics>,
 }
 
 impl<'a, S: Start> Session<'a, S> {
-    pub(crate) fn new(selection: &'a Selection, scope: Scope, start: S) -> Self {
+    pub(crate) fn new(
+        selection: &'a Selection,
+        scope: Scope,
+        start: S,
+        metrics: Option<Metrics>,
+    ) -> Self {
         Self {
             finder: Finder::new(selection, scope),
             start,
@@ -70,6 +77,7 @@ impl<'a, S: Start> Session<'a, S> {
             failures: Vec::new(),
             display: Display::new(Instant::now()),
             figures: Figures::default(),
+            metrics,
         }
     }
 
@@ -99,6 +107,9 @@ impl<'a, S: Start> Session<'a, S> {
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
         say(&format!("joined {} as {}", room.name(), room.identity()));
+        if let Some(metrics) = &self.metrics {
+            metrics.watch_room(&room);
+        }
         say(&format!("waiting for {}", self.finder.awaited()));
         let ended = self.follow(&room, &mut events, &mut stop).await;
         if let Ended::Signal(name) = ended {
@@ -150,6 +161,9 @@ impl<'a, S: Start> Session<'a, S> {
                 match self.start.start(room, &identity).await {
                     Ok((running, what)) => {
                         say(&what);
+                        if let Some(metrics) = &self.metrics {
+                            metrics.watch(&identity, &running);
+                        }
                         self.running.push(running);
                     }
                     Err(failure) => self.fail(failure.to_string()),

@@ -38,6 +38,9 @@ pub struct Sps {
     pub bit_depth_chroma: u8,
     /// The picture within the conformance window.
     pub size: VideoSize,
+    /// `sps_max_num_reorder_pics` of the highest temporal layer: how many pictures may stand
+    /// before one that is shown earlier. `None` when the set ends before it.
+    pub max_num_reorder: Option<u8>,
 }
 
 impl Sps {
@@ -89,6 +92,7 @@ impl Sps {
             _ => return None,
         };
         let [left, right, top, bottom] = window.map(u64::from);
+        let max_num_reorder = max_num_reorder(&mut bits, max_sub_layers_minus1);
         Some(Self {
             id,
             temporal_layers: max_sub_layers_minus1 + 1,
@@ -106,6 +110,7 @@ impl Sps {
                 width: cropped(width, (left + right) * unit_x)?,
                 height: cropped(height, (top + bottom) * unit_y)?,
             },
+            max_num_reorder,
         })
     }
 
@@ -154,6 +159,24 @@ fn skip_sub_layers(bits: &mut BitReader<'_>, count: u8) -> Option<()> {
     }
     // The flags are filled up to eight pairs.
     bits.skip(2 * (8 - usize::from(count)) + length)
+}
+
+/// From `log2_max_pic_order_cnt_lsb_minus4` on to the last layer's `sps_max_num_reorder_pics`.
+fn max_num_reorder(bits: &mut BitReader<'_>, max_sub_layers_minus1: u8) -> Option<u8> {
+    bits.exp_golomb()?;
+    let layers = if bits.flag()? {
+        max_sub_layers_minus1 + 1
+    } else {
+        1
+    };
+    let mut reorder = None;
+    for _ in 0..layers {
+        bits.exp_golomb()?; // sps_max_dec_pic_buffering_minus1
+        reorder = Some(bits.exp_golomb()?);
+        bits.exp_golomb()?; // sps_max_latency_increase_plus1
+    }
+    // Section 7.4.3.2.1: less than the decoded picture buffer, which holds 16 at most.
+    reorder.and_then(|count| u8::try_from(count).ok().filter(|count| *count < 16))
 }
 
 fn bit_depth(bits: &mut BitReader<'_>) -> Option<u8> {

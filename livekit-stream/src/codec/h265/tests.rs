@@ -1,19 +1,9 @@
 use proptest::prelude::*;
 
+use super::samples::{PPS, SPS, VPS};
 use super::*;
 use crate::frame::VideoSize;
 
-/// Parameter sets by x265: 322x182, 8 bits, level 2.
-const VPS: [u8; 23] = [
-    0x40, 0x01, 0x0c, 0x01, 0xff, 0xff, 0x01, 0x60, 0, 0, 3, 0, 0x90, 0, 0, 3, 0, 0, 3, 0, 0x3c,
-    0x95, 0x98,
-];
-const SPS: [u8; 42] = [
-    0x42, 0x01, 0x01, 0x01, 0x60, 0, 0, 3, 0, 0x90, 0, 0, 3, 0, 0, 3, 0, 0x3c, 0xa0, 0x0a, 0x48,
-    0x0b, 0x9c, 0x95, 0x96, 0x56, 0x69, 0x24, 0xca, 0xf0, 0x16, 0x80, 0x80, 0, 0, 3, 0, 0x80, 0, 0,
-    0x0f, 0x04,
-];
-const PPS: [u8; 7] = [0x44, 0x01, 0xc1, 0x72, 0xb4, 0x62, 0x40];
 /// By x265, 10 bits.
 const SPS_10_BITS: [u8; 43] = [
     0x42, 0x01, 0x01, 0x02, 0x20, 0, 0, 3, 0, 0x90, 0, 0, 3, 0, 0, 3, 0, 0x3c, 0xa0, 0x0a, 0x48,
@@ -40,6 +30,7 @@ fn a_sequence_parameter_set_tells_profile_and_size() {
     assert_eq!(sps.profile_compatibility, 0x6000_0000);
     assert_eq!(sps.constraints, [0x90, 0, 0, 0, 0, 0]);
     assert_eq!((sps.temporal_layers, sps.temporal_id_nested), (1, true));
+    assert_eq!(sps.max_num_reorder, Some(2));
     assert_eq!(
         (sps.chroma_format, sps.bit_depth_luma, sps.bit_depth_chroma),
         (1, 8, 8)

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::frame::ffmpeg::ffmpeg;
+use crate::frame::ffmpeg::{ffmpeg, ivf_frames};
 
 /// The first bytes of keyframes of 322x182 by libvpx: profile 0, profile 1 (4:4:4), profile 2
 /// (10 bits).
@@ -141,13 +141,7 @@ fn clip(size: &str, options: &str) -> Option<(Vec<u8>, Vec<Vec<u8>>)> {
         ),
         &[],
     )?;
-    let mut rest = &file[32..];
-    let mut list = Vec::new();
-    while let Some((header, data)) = rest.split_first_chunk::<12>() {
-        let length = u32::from_le_bytes([header[0], header[1], header[2], header[3]]) as usize;
-        list.push(data[..length].to_vec());
-        rest = &data[length..];
-    }
+    let list = ivf_frames(&file);
     Some((file, list))
 }
 

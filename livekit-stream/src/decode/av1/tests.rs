@@ -1,10 +1,11 @@
+use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
 use crate::codec::av1::is_keyframe;
 use crate::decode::video_decoder;
-use crate::frame::VideoRotation;
-use crate::frame::ffmpeg::ffmpeg;
+use crate::frame::ffmpeg::{ffmpeg, ivf_frames};
+use crate::frame::{VideoFormat, VideoRotation};
 
 fn frame(data: &[u8]) -> EncodedFrame {
     EncodedFrame {
@@ -30,33 +31,34 @@ fn clip(width: u32, height: u32, frames: u32, format: &str) -> Option<(Vec<u8>, 
         ),
         &[],
     )?;
-    let mut rest = &file[32..];
-    let mut list = Vec::new();
-    while let Some((header, data)) = rest.split_first_chunk::<12>() {
-        let length = u32::from_le_bytes([header[0], header[1], header[2], header[3]]) as usize;
-        list.push(data[..length].to_vec());
-        rest = &data[length..];
-    }
+    let list = ivf_frames(&file);
     Some((file, list))
 }
 
 #[test]
 fn every_picture_is_exact() {
-    for (width, height) in [(320, 240), (162, 90)] {
-        let Some((file, frames)) = clip(width, height, 20, "yuv420p") else {
+    for (width, height, pixels, format) in [
+        (320, 240, "yuv420p", VideoFormat::I420),
+        (162, 90, "yuv420p", VideoFormat::I420),
+        (162, 90, "yuv422p", VideoFormat::I422),
+        (162, 90, "yuv444p", VideoFormat::I444),
+        (162, 90, "yuv420p10le", VideoFormat::I010),
+    ] {
+        let Some((file, frames)) = clip(width, height, 20, pixels) else {
             return;
         };
-        let wanted = ffmpeg("-f ivf -i - -f rawvideo -pix_fmt yuv420p -", &file).expect("there");
+        let wanted = format!("-f ivf -i - -f rawvideo -pix_fmt {pixels} -");
+        let wanted = ffmpeg(&wanted, &file).expect("there");
         let mut decoder = decoder();
         let mut got = Vec::new();
         for data in &frames {
             let picture = decoder.decode(&frame(data)).expect("decodes");
             let picture = picture.expect("no delay");
             assert_eq!((picture.width(), picture.height()), (width, height));
-            assert!(picture.is_tight());
+            assert!(picture.is_tight() && picture.format() == format);
             got.extend_from_slice(picture.data());
         }
-        assert!(got == wanted, "{width}x{height}: pixels differ");
+        assert!(got == wanted, "{width}x{height} {pixels}: pixels differ");
     }
 }
 
@@ -105,7 +107,8 @@ fn what_is_not_decoded_is_named() {
     let error = decoder().decode(&frame(&frames[0])).expect_err("no chroma");
     assert_eq!(
         error.to_string(),
-        "AV1 decoder: I400 of 8 bits, only 4:2:0 of 8 bits is decoded"
+        "AV1 decoder: I400 of 8 bits, only 4:2:0, 4:2:2 and 4:4:4 of 8 bits and 4:2:0 of 10 bits \
+         are decoded"
     );
     assert!(decoder().decode(&frame(&[])).expect("waits").is_none());
 }

@@ -9,9 +9,9 @@
 use std::ffi::{CStr, c_char, c_int, c_long, c_uchar, c_uint, c_void};
 use std::sync::OnceLock;
 
-use super::super::{DecodeError, LastPicture, copy_i420};
+use super::super::{DecodeError, LastPicture, PLANAR_FORMATS, copy_planes, planar_format};
 use crate::codec::Codec;
-use crate::frame::{ColorMatrix, ColorRange, ColorSpace, VideoFrame, VideoSize};
+use crate::frame::{ColorMatrix, ColorRange, ColorSpace, VideoFormat, VideoFrame, VideoSize};
 
 /// What the library may be called, newest first.
 #[cfg(target_os = "macos")]
@@ -43,8 +43,10 @@ const ABI_MISMATCH: c_int = 3;
 /// Values of `VPX_DECODER_ABI_VERSION` to try: 12 since libvpx 1.8, then its neighbours. The
 /// constant changes with every public structure of the library, also with those not used here.
 const ABI_VERSIONS: [c_int; 8] = [12, 11, 10, 9, 13, 14, 15, 16];
-/// `VPX_IMG_FMT_I420`.
-const FORMAT_I420: c_uint = 0x102;
+/// `VPX_IMG_FMT_I420`, `_I422` and `_I444`, and the flag `VPX_IMG_FMT_HIGHBITDEPTH` of those whose
+/// samples take two bytes.
+const FORMATS: [c_uint; 3] = [0x102, 0x105, 0x106];
+const HIGH_BIT_DEPTH: c_uint = 0x800;
 /// `VPX_CS_BT_709`.
 const CS_BT709: c_int = 2;
 /// `VPX_CR_FULL_RANGE`.
@@ -228,26 +230,27 @@ impl Context {
                 None => return Ok(None),
             }
         };
-        if image.format != FORMAT_I420 {
-            return Err(corrupt(
-                self.codec,
-                format!(
-                    "image format {:#x}, only 4:2:0 of 8 bits is decoded",
-                    image.format
-                ),
-            ));
-        }
+        let format = format_of(image).ok_or_else(|| {
+            let (format, bits) = (image.format, image.bit_depth);
+            let reason = format!("image format {format:#x} of {bits} bits, {PLANAR_FORMATS}");
+            corrupt(self.codec, reason)
+        })?;
+        let sample_bytes = if format == VideoFormat::I010 { 2 } else { 1 };
         let size = VideoSize {
             width: image.shown_width,
             height: image.shown_height,
         };
         let planes = [0, 1, 2].map(|index| {
-            let shift = u32::from(index > 0);
-            let width = (size.width + shift) >> shift;
-            let height = (size.height + shift) >> shift;
+            let (columns, rows) = match (index, format) {
+                (0, _) | (_, VideoFormat::I444) => (0, 0),
+                (_, VideoFormat::I422) => (1, 0),
+                _ => (1, 1),
+            };
+            let row = ((size.width + columns) >> columns) as usize * sample_bytes;
+            let height = ((size.height + rows) >> rows) as usize;
             let stride = usize::try_from(image.strides[index]).unwrap_or(0);
-            let length = (height as usize).saturating_sub(1) * stride + width as usize;
-            if image.planes[index].is_null() || stride < width as usize || height == 0 {
+            let length = height.saturating_sub(1) * stride + row;
+            if image.planes[index].is_null() || stride < row || height == 0 {
                 return (&[][..], 0);
             }
             // SAFETY: the plane holds `height` rows `stride` bytes apart; no call into the
@@ -260,8 +263,21 @@ impl Context {
             _ => ColorSpace::default(),
         };
         let last = &mut self.last;
-        copy_i420(self.codec, size, color, planes, normalize_stride, last).map(Some)
+        let picture = copy_planes(self.codec, format, size, planes, normalize_stride, last)?;
+        Ok(Some(picture.with_color(color)))
     }
+}
+
+fn format_of(image: &RawImage) -> Option<VideoFormat> {
+    let bits = if image.format & HIGH_BIT_DEPTH == 0 {
+        8
+    } else {
+        image.bit_depth
+    };
+    let known = FORMATS.contains(&(image.format & !HIGH_BIT_DEPTH));
+    known
+        .then(|| planar_format((image.x_chroma_shift, image.y_chroma_shift), bits))
+        .flatten()
 }
 
 fn color_of(image: &RawImage) -> ColorSpace {

@@ -3,8 +3,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::decode::{video_decoder, video_decoder_with};
-use crate::frame::ffmpeg::ffmpeg;
-use crate::frame::{VideoRotation, VideoSize};
+use crate::frame::ffmpeg::{ffmpeg, ivf_frames};
+use crate::frame::{VideoFormat, VideoRotation, VideoSize};
 
 const CODECS: [Codec; 2] = [Codec::Vp8, Codec::Vp9];
 
@@ -43,23 +43,29 @@ fn clip(
     frames: u32,
     options: &str,
 ) -> Option<(Vec<u8>, Vec<Vec<u8>>)> {
+    clip_in("yuv420p", codec, width, height, frames, options)
+}
+
+/// As [`clip`], of pixels in any format of FFmpeg's.
+fn clip_in(
+    pixels: &str,
+    codec: Codec,
+    width: u32,
+    height: u32,
+    frames: u32,
+    options: &str,
+) -> Option<(Vec<u8>, Vec<Vec<u8>>)> {
     let encoder = match codec {
         Codec::Vp9 => "libvpx-vp9",
         _ => "libvpx",
     };
     let file = ffmpeg(
         &format!(
-            "-f lavfi -i testsrc2=s=320x240:r=30,crop={width}:{height}:0:0:exact=1 -frames:v {frames} -pix_fmt yuv420p -c:v {encoder} -b:v 500k -g 15 -deadline realtime -cpu-used 8 {options} -f ivf -"
+            "-f lavfi -i testsrc2=s=320x240:r=30,crop={width}:{height}:0:0:exact=1 -frames:v {frames} -pix_fmt {pixels} -c:v {encoder} -b:v 500k -g 15 -deadline realtime -cpu-used 8 {options} -f ivf -"
         ),
         &[],
     )?;
-    let mut rest = &file[32..];
-    let mut list = Vec::new();
-    while let Some((header, data)) = rest.split_first_chunk::<12>() {
-        let length = u32::from_le_bytes([header[0], header[1], header[2], header[3]]) as usize;
-        list.push(data[..length].to_vec());
-        rest = &data[length..];
-    }
+    let list = ivf_frames(&file);
     Some((file, list))
 }
 
@@ -86,6 +92,45 @@ fn every_picture_is_exact() {
             got.extend_from_slice(picture.data());
         }
         assert!(got == wanted, "{codec} {width}x{height}: pixels differ");
+    }
+}
+
+#[test]
+fn profiles_beyond_4_2_0_of_8_bits_are_exact_or_named() {
+    let (width, height) = (162, 91);
+    for (pixels, format) in [
+        ("yuv422p", Some(VideoFormat::I422)),
+        ("yuv444p", Some(VideoFormat::I444)),
+        ("yuv420p10le", Some(VideoFormat::I010)),
+        ("yuv420p12le", None),
+        ("yuv440p", None),
+    ] {
+        let (Some(mut decoder), Some((file, frames))) = (
+            decoder(Codec::Vp9),
+            clip_in(pixels, Codec::Vp9, width, height, 5, ""),
+        ) else {
+            return;
+        };
+        let wanted = format!("-f ivf -i - -f rawvideo -pix_fmt {pixels} -");
+        let wanted = ffmpeg(&wanted, &file).expect("there");
+        let mut got = Vec::new();
+        for data in &frames {
+            match (decoder.decode(&frame(data)), format) {
+                (Ok(picture), Some(format)) => {
+                    let picture = picture.expect("no delay");
+                    assert_eq!(picture.format(), format);
+                    got.extend_from_slice(picture.data());
+                }
+                (Err(error), None) => {
+                    let text = error.to_string();
+                    assert!(text.starts_with("VP9 decoder: image format 0x"), "{text}");
+                    assert!(text.ends_with("and 4:2:0 of 10 bits are decoded"), "{text}");
+                }
+                (Ok(picture), None) => assert!(picture.is_none(), "{pixels}"),
+                (Err(error), Some(_)) => panic!("{pixels}: {error}"),
+            }
+        }
+        assert!(format.is_none() || got == wanted, "{pixels}: pixels differ");
     }
 }
 

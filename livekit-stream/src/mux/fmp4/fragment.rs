@@ -70,6 +70,7 @@ fn traf(run: &Run) -> Traf {
         .skip(1)
         .all(|sample| flags(sample) == run.default_flags);
     let all_default = rest_is_default && first.is_none_or(|s| flags(s) == run.default_flags);
+    let is_reordered = run.samples.iter().any(|s| s.composition_offset != 0);
     let entries: Vec<TrunEntry> = run
         .samples
         .iter()
@@ -79,7 +80,7 @@ fn traf(run: &Run) -> Traf {
             // No frame is longer than `MAX_FRAME_BYTES`.
             size: Some(sample.data.len() as u32),
             flags: (!all_default && (index == 0 || !rest_is_default)).then(|| flags(sample)),
-            cts: None,
+            cts: is_reordered.then(|| sample.composition_offset.into()),
         })
         .collect();
     Traf {

@@ -1,15 +1,18 @@
 //! Bytes of the initialization segment: `ftyp` and `moov` (ISO/IEC 14496-12 sections 4.3, 8.2).
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use mp4_atom::{
-    Audio, Codec as SampleEntry, Dinf, Dops, Dref, DrefEntry, Encode, Esds, FixedPoint, FourCC,
-    Ftyp, Hdlr, Matrix, Mdhd, Mdia, Minf, Moov, Mp4a, Mvex, Mvhd, Opus, Smhd, Stbl, Stco, Stsd,
-    Tkhd, Trak, Trex, Url, Vmhd, esds,
+    Audio, Codec as SampleEntry, Dinf, Dops, Dref, DrefEntry, Edts, Elst, ElstEntry, Encode, Esds,
+    FixedPoint, FourCC, Ftyp, Hdlr, Ilst, IlstData, IlstDataValue, KeyEntry, Keys, Matrix, Mdhd,
+    Mdia, Mehd, Meta, Minf, Moov, Mp4a, Mvex, Mvhd, Opus, Smhd, Stbl, Stco, Stsd, Tkhd, Trak, Trex,
+    Udta, Url, Vmhd, esds,
 };
 
-use super::ParameterSetPlacement;
 use super::fragment::{NON_SYNC_SAMPLE, SYNC_SAMPLE};
 use super::video;
+use super::{Options, ParameterSetPlacement};
 use crate::codec::Codec;
 use crate::codec::aac::AudioSpecificConfig;
 use crate::frame::{VideoRotation, VideoSize};
@@ -17,6 +20,9 @@ use crate::mux::{AudioTrack, MuxError, Track};
 
 /// Ticks a second of video tracks: RTP's video clock, in which common frame rates are whole.
 pub(super) const VIDEO_TIMESCALE: u32 = 90_000;
+
+/// Ticks a second of `mvhd` and `mehd`.
+const MOVIE_TIMESCALE: u32 = 1_000;
 
 /// What `esds` announces: the frames themselves say nothing, and Safari refuses zero.
 const NOMINAL_AAC_BIT_RATE: u32 = 128_000;
@@ -43,10 +49,7 @@ pub(super) fn track_id(index: usize) -> u32 {
 }
 
 /// `ftyp` and `moov`.
-pub(super) fn init_segment(
-    tracks: &[Track],
-    placement: ParameterSetPlacement,
-) -> Result<Bytes, MuxError> {
+pub(super) fn init_segment(tracks: &[Track], options: &Options) -> Result<Bytes, MuxError> {
     let mut compatible_brands = vec![
         FourCC::new(b"iso6"),
         FourCC::new(b"iso5"),
@@ -70,7 +73,7 @@ pub(super) fn init_segment(
         // it; with 0 and no `mehd` Chromium takes the stream as live, and ffprobe and VLC add up
         // the fragments.
         mvhd: Mvhd {
-            timescale: 1_000,
+            timescale: MOVIE_TIMESCALE,
             rate: 1.into(),
             volume: 1.into(),
             next_track_id: track_id(tracks.len()),
@@ -79,10 +82,18 @@ pub(super) fn init_segment(
         trak: tracks
             .iter()
             .enumerate()
-            .map(|(index, track)| trak(track_id(index), track, placement))
-            .collect::<Result<_, _>>()?,
+            .map(|(index, track)| {
+                let media_start = options.media_starts.get(index).copied();
+                Ok(Trak {
+                    edts: media_start.and_then(|start| edts(start, timescale(track))),
+                    ..trak(track_id(index), track, options.parameter_sets)?
+                })
+            })
+            .collect::<Result<_, MuxError>>()?,
         mvex: Some(Mvex {
-            mehd: None,
+            mehd: options.duration.map(|duration| Mehd {
+                fragment_duration: ticks(duration, MOVIE_TIMESCALE),
+            }),
             trex: tracks
                 .iter()
                 .enumerate()
@@ -94,12 +105,67 @@ pub(super) fn init_segment(
                 })
                 .collect(),
         }),
+        udta: (!options.metadata.is_empty()).then(|| user_data(&options.metadata)),
         ..Moov::default()
     };
     let mut out = Vec::with_capacity(1_024);
     ftyp.encode(&mut out)?;
     moov.encode(&mut out)?;
     Ok(out.into())
+}
+
+/// Names and values as QuickTime's metadata items: `keys` has the names, `ilst` the values by
+/// their names' numbers, which count from one.
+fn user_data(metadata: &[(String, String)]) -> Udta {
+    let keys = metadata.iter().map(|(name, _)| KeyEntry {
+        key_namespace: FourCC::new(b"mdta"),
+        key_value: name.clone(),
+    });
+    let values = (1..).zip(metadata).map(|(number, (_, value))| {
+        let data = IlstData {
+            country_indicator: 0,
+            language_indicator: 0,
+            value: IlstDataValue::Utf8(value.clone()),
+        };
+        (number, data)
+    });
+    let mut meta = Meta {
+        hdlr: Hdlr {
+            handler: FourCC::new(b"mdta"),
+            name: String::new(),
+        },
+        items: Vec::new(),
+    };
+    meta.push(Keys {
+        entries: keys.collect(),
+    });
+    meta.push(Ilst {
+        mdta: values.collect(),
+        ..Ilst::default()
+    });
+    Udta {
+        meta: Some(meta),
+        ..Udta::default()
+    }
+}
+
+fn ticks(duration: Duration, timescale: u32) -> u64 {
+    let scaled = duration.as_nanos() * u128::from(timescale);
+    u64::try_from((scaled + 500_000_000) / 1_000_000_000).unwrap_or(u64::MAX)
+}
+
+/// One edit from there to the end: in a fragmented file its duration is 0.
+fn edts(media_start: Duration, timescale: u32) -> Option<Edts> {
+    let media_time = ticks(media_start, timescale);
+    (media_time > 0).then(|| Edts {
+        elst: Some(Elst {
+            entries: vec![ElstEntry {
+                segment_duration: 0,
+                media_time: Some(media_time),
+                media_rate: 1.into(),
+            }],
+        }),
+    })
 }
 
 fn trak(track_id: u32, track: &Track, placement: ParameterSetPlacement) -> Result<Trak, MuxError> {
@@ -235,14 +301,14 @@ fn audio_entry(track: &AudioTrack) -> Result<SampleEntry, MuxError> {
                     pre_skip: head.pre_skip,
                     input_sample_rate: head.input_sample_rate,
                     output_gain: head.output_gain,
-                    channel_mapping: None,
+                    channel_mapping: track.opus_mapping(),
                 },
                 btrt: None,
             }
             .into())
         }
         Codec::Aac => {
-            let config = AudioSpecificConfig::parse(&track.codec_config)?;
+            let config = AudioSpecificConfig::parse_core(&track.codec_config)?;
             if track.sample_rate != config.sample_rate {
                 return Err(MuxError::OutOfRange {
                     field: "the sample rate of AAC",

@@ -8,13 +8,18 @@ mod fragment;
 mod init;
 mod muxer;
 mod options;
+mod sample;
 #[cfg(test)]
 mod tests;
 mod timeline;
-mod video;
+pub(in crate::mux) mod video;
 
 pub use muxer::{Muxer, Stats};
 pub use options::{FragmentPolicy, Options, ParameterSetPlacement};
+pub use sample::Sample;
+pub(super) use video::configuration_record;
+#[cfg(feature = "ffmpeg")]
+pub(crate) use video::sample as video_sample;
 
 /// The longest frame a muxer takes. The largest H.264 level allows less, and sizes in fragments
 /// stay far from 32 bits.

@@ -4,9 +4,10 @@ use bytes::Bytes;
 
 use super::fragment::{Run, fragment};
 use super::init::{self, init_segment, timescale};
-use super::timeline::{Origin, Timeline};
+use super::timeline::{Arrival, Origin, Timeline};
 use super::{
-    FragmentPolicy, MAX_FRAGMENT_BYTES, MAX_FRAGMENT_SAMPLES, MAX_FRAME_BYTES, Options, video,
+    FragmentPolicy, MAX_FRAGMENT_BYTES, MAX_FRAGMENT_SAMPLES, MAX_FRAME_BYTES, Options, Sample,
+    video,
 };
 use crate::codec::{Codec, aac, opus};
 use crate::frame::EncodedFrame;
@@ -105,7 +106,7 @@ impl Muxer {
                 allowed: "not negative",
             });
         }
-        let init = init_segment(&tracks, options.parameter_sets)?;
+        let init = init_segment(&tracks, &options)?;
         let tracks = tracks
             .into_iter()
             .map(|track| TrackState {
@@ -184,10 +185,6 @@ impl Muxer {
         frame: EncodedFrame,
     ) -> Result<Option<Bytes>, MuxError> {
         let count = self.tracks.len();
-        let primary = self
-            .tracks
-            .iter()
-            .position(|state| matches!(state.track, Track::Video(_)));
         let placement = self.options.parameter_sets;
         let origin = self.origin();
         let state = self
@@ -235,10 +232,62 @@ impl Muxer {
                 frame.data
             }
         };
-        let sync = frame.keyframe || matches!(state.track, Track::Audio(_));
+        let sample = Arrival {
+            data,
+            sync: frame.keyframe || matches!(state.track, Track::Audio(_)),
+            time_us: frame.timestamp_us,
+            nominal,
+            ..Arrival::default()
+        };
+        self.place(track_index, sample)
+    }
+
+    /// Takes a sample of a track, in decoding order, that is in MP4's form already and may be
+    /// shown at another time than it is decoded. Returns the fragment that it completed, as
+    /// [`write`](Self::write) does.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such track or the sample is longer than [`MAX_FRAME_BYTES`]. The muxer
+    /// stays usable.
+    pub fn write_sample(
+        &mut self,
+        track_index: usize,
+        sample: Sample,
+    ) -> Result<Option<Bytes>, MuxError> {
+        if sample.data.len() > MAX_FRAME_BYTES {
+            return Err(MuxError::too_large(sample.data.len()));
+        }
+        self.place(
+            track_index,
+            Arrival {
+                data: sample.data,
+                sync: sample.sync,
+                time_us: sample.decode_us,
+                composition_us: Some(sample.composition_us),
+                end_us: sample.end_us,
+                nominal: None,
+            },
+        )
+    }
+
+    fn place(&mut self, track_index: usize, sample: Arrival) -> Result<Option<Bytes>, MuxError> {
+        let count = self.tracks.len();
+        let primary = self
+            .tracks
+            .iter()
+            .position(|state| matches!(state.track, Track::Video(_)));
+        let state = self
+            .tracks
+            .get_mut(track_index)
+            .ok_or(MuxError::NoSuchTrack {
+                index: track_index,
+                count,
+            })?;
+        let sync = sample.sync;
         state.started = true;
         self.stats.frames += 1;
-        let (time_us, gap_too_long) = state.timeline.push(data, sync, frame.timestamp_us, nominal);
+        let (time_us, gap_too_long) = state.timeline.push(sample);
 
         let span_start = *self.span_start_us.get_or_insert(time_us);
         let span = time_us.saturating_sub(span_start);
@@ -252,7 +301,8 @@ impl Muxer {
                 (Some(track_index) == primary && sync && span > 0) || lasted(max)
             }
         };
-        let is_full = self.pending(Timeline::pending_bytes) >= MAX_FRAGMENT_BYTES
+        let is_full = self.pending(Timeline::pending_bytes)
+            >= self.options.max_fragment_bytes.min(MAX_FRAGMENT_BYTES)
             || self.pending(Timeline::pending_samples) >= MAX_FRAGMENT_SAMPLES;
         if gap_too_long || is_full || self.options.fragment == FragmentPolicy::EveryFrame {
             self.span_start_us = Some(time_us);

@@ -12,6 +12,9 @@ use std::time::Duration;
 /// assert_eq!(options.origin_us, None);
 /// assert_eq!(options.base_decode_time_us, 0);
 /// assert_eq!(options.default_video_duration, Duration::from_nanos(33_333_333));
+/// assert!(options.media_starts.is_empty());
+/// assert_eq!(options.duration, None);
+/// assert_eq!(options.max_fragment_bytes, livekit_stream::mux::fmp4::MAX_FRAGMENT_BYTES);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -32,6 +35,19 @@ pub struct Options {
     /// What the last picture lasts when its track has no other one to compare with. Default 1/30
     /// second.
     pub default_video_duration: Duration,
+    /// What the file says of itself, such as `title` and `artist`, as names and values.
+    pub metadata: Vec<(String, String)>,
+    /// For each track, where on its own timeline the presentation starts: an edit list
+    /// (ISO/IEC 14496-12 section 8.6.6) takes so much off all its composition times. It makes
+    /// room for pictures that are decoded before they are shown, and takes out the priming of
+    /// an audio encoder. Default empty: no track has an edit list.
+    pub media_starts: Vec<Duration>,
+    /// How long the whole presentation lasts, where that is known before it is written (`mehd`).
+    /// Default `None`, which players take for a live stream.
+    pub duration: Option<Duration>,
+    /// A fragment is cut, whatever the policy, when so many bytes wait for it: what bounds the
+    /// memory. Default [`MAX_FRAGMENT_BYTES`](super::MAX_FRAGMENT_BYTES), which is also the most.
+    pub max_fragment_bytes: usize,
 }
 
 impl Default for Options {
@@ -42,12 +58,16 @@ impl Default for Options {
             origin_us: None,
             base_decode_time_us: 0,
             default_video_duration: Duration::from_nanos(33_333_333),
+            metadata: Vec::new(),
+            media_starts: Vec::new(),
+            duration: None,
+            max_fragment_bytes: super::MAX_FRAGMENT_BYTES,
         }
     }
 }
 
 /// When a fragment ends. Whatever the policy, it also ends at
-/// [`MAX_FRAGMENT_BYTES`](super::MAX_FRAGMENT_BYTES) and
+/// [`max_fragment_bytes`](Options::max_fragment_bytes) and
 /// [`MAX_FRAGMENT_SAMPLES`](super::MAX_FRAGMENT_SAMPLES).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FragmentPolicy {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod codecs;
+mod samples;
 
 use std::time::Duration;
 

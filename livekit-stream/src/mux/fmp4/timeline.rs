@@ -13,14 +13,27 @@ pub(super) struct Sample {
     pub(super) start: u64,
     /// In ticks; never zero.
     pub(super) duration: u32,
+    /// From the decode time to the composition time, in ticks.
+    pub(super) composition_offset: i32,
+}
+
+/// A sample that comes in.
+#[derive(Debug, Default)]
+pub(super) struct Arrival {
+    pub(super) data: Bytes,
+    pub(super) sync: bool,
+    /// When it is decoded.
+    pub(super) time_us: i64,
+    /// When it is shown, if that is not when it is decoded.
+    pub(super) composition_us: Option<i64>,
+    /// When the next sample is decoded, if that is known already.
+    pub(super) end_us: Option<i64>,
+    /// How long it lasts by its own bitstream, in ticks, if that says so.
+    pub(super) nominal: Option<u32>,
 }
 
 struct Pending {
-    data: Bytes,
-    sync: bool,
-    time_us: i64,
-    /// How long the sample lasts by its own bitstream, in ticks, if that says so.
-    nominal: Option<u32>,
+    sample: Arrival,
     /// Set once the sample before has been given its duration.
     start: Option<u64>,
 }
@@ -55,8 +68,12 @@ impl Origin {
 
     /// The nearest tick; times before the start of the timeline are its start.
     fn ticks(self, time_us: i64, timescale: u32) -> u64 {
-        let scaled = self.offset(time_us).max(0) * i128::from(timescale);
-        u64::try_from((scaled + 500_000) / 1_000_000).unwrap_or(u64::MAX)
+        u64::try_from(self.signed_ticks(time_us, timescale).max(0)).unwrap_or(u64::MAX)
+    }
+
+    /// The nearest tick, also before the start of the timeline.
+    fn signed_ticks(self, time_us: i64, timescale: u32) -> i128 {
+        (self.offset(time_us) * i128::from(timescale) + 500_000).div_euclid(1_000_000)
     }
 }
 
@@ -77,24 +94,16 @@ impl Timeline {
 
     /// Appends a sample. Returns its time, never less than that of the sample before, and whether
     /// the gap between the two is longer than a duration in `trun` can say.
-    pub(super) fn push(
-        &mut self,
-        data: Bytes,
-        sync: bool,
-        time_us: i64,
-        nominal: Option<u32>,
-    ) -> (i64, bool) {
-        let last = self.last_time_us.unwrap_or(time_us);
-        let time_us = time_us.max(last);
+    pub(super) fn push(&mut self, mut sample: Arrival) -> (i64, bool) {
+        let last = self.last_time_us.unwrap_or(sample.time_us);
+        let time_us = sample.time_us.max(last);
+        sample.time_us = time_us;
         let gap = i128::from(time_us) - i128::from(last);
         let too_long = gap * i128::from(self.timescale) / 1_000_000 >= i128::from(u32::MAX);
         self.last_time_us = Some(time_us);
-        self.bytes = self.bytes.saturating_add(data.len());
+        self.bytes = self.bytes.saturating_add(sample.data.len());
         self.queue.push_back(Pending {
-            data,
-            sync,
-            time_us,
-            nominal,
+            sample,
             start: None,
         });
         (time_us, too_long)
@@ -109,7 +118,7 @@ impl Timeline {
     }
 
     pub(super) fn first_time_us(&self) -> Option<i64> {
-        self.queue.front().map(|pending| pending.time_us)
+        self.queue.front().map(|pending| pending.sample.time_us)
     }
 
     /// Takes the samples before `boundary_us` (all of them for `None`) whose duration is known;
@@ -123,19 +132,19 @@ impl Timeline {
     ) -> Vec<Sample> {
         let mut samples = Vec::new();
         while let Some(first) = self.queue.front() {
-            if boundary_us.is_some_and(|boundary| first.time_us >= boundary) {
+            if boundary_us.is_some_and(|boundary| first.sample.time_us >= boundary) {
                 break;
             }
             let start = match first.start {
                 Some(start) => start,
-                None => self.place(origin, first.time_us),
+                None => self.place(origin, first.sample.time_us),
             };
-            let successor = self.queue.get(1).map(|next| next.time_us);
+            let successor = self.queue.get(1).map(|next| next.sample.time_us);
             if successor.is_none() && !finish {
                 break;
             }
             self.earliest = start.saturating_add(1);
-            let Some(first) = self.queue.pop_front() else {
+            let Some(Pending { sample: first, .. }) = self.queue.pop_front() else {
                 break;
             };
             self.bytes = self.bytes.saturating_sub(first.data.len());
@@ -154,18 +163,26 @@ impl Timeline {
                     u32::MAX
                 })
             } else {
-                first
-                    .nominal
+                let told = first.end_us.map(|end_us| {
+                    let end = origin.ticks(end_us, self.timescale);
+                    u32::try_from(end.saturating_sub(start)).unwrap_or(u32::MAX)
+                });
+                told.or(first.nominal)
                     .or(self.last_duration)
                     .unwrap_or(self.default_duration)
             };
             let duration = duration.max(1);
             self.last_duration = Some(duration);
+            let composition_offset = first.composition_us.map_or(0, |time_us| {
+                let ticks = origin.signed_ticks(time_us, self.timescale) - i128::from(start);
+                ticks.clamp(i32::MIN.into(), i32::MAX.into()) as i32
+            });
             samples.push(Sample {
                 data: first.data,
                 sync: first.sync,
                 start,
                 duration,
+                composition_offset,
             });
             // What follows does not start where this sample ends, so it takes a `tfdt` of its own.
             if clamped {
@@ -192,7 +209,12 @@ mod tests {
     };
 
     fn push(timeline: &mut Timeline, time_us: i64) -> (i64, bool) {
-        timeline.push(Bytes::from_static(b"x"), true, time_us, None)
+        timeline.push(Arrival {
+            data: Bytes::from_static(b"x"),
+            sync: true,
+            time_us,
+            ..Arrival::default()
+        })
     }
 
     fn times(samples: &[Sample]) -> Vec<(u64, u32)> {
@@ -227,7 +249,11 @@ mod tests {
         let mut timeline = Timeline::new(48_000, 7);
         push(&mut timeline, 0);
         assert_eq!(times(&timeline.drain(ZERO, None, true)), [(0, 7)]);
-        timeline.push(Bytes::new(), true, 1_000_000, Some(960));
+        timeline.push(Arrival {
+            time_us: 1_000_000,
+            nominal: Some(960),
+            ..Arrival::default()
+        });
         assert_eq!(times(&timeline.drain(ZERO, None, true)), [(48_000, 960)]);
     }
 

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use mp4_atom::{
-    Av01, Av1c, Avc1, Avc3, Avcc, AvccExt, Codec as SampleEntry, FourCC, Hev1, Hvc1, HvcCArray,
-    Hvcc, Visual, Vp09, VpcC,
+    Atom, Av01, Av1c, Avc1, Avc3, Avcc, AvccExt, Codec as SampleEntry, FourCC, Hev1, Hvc1,
+    HvcCArray, Hvcc, Visual, Vp09, VpcC,
 };
 
 use super::ParameterSetPlacement;
@@ -111,9 +111,26 @@ fn avcc(track: &VideoTrack) -> Result<Avcc, MuxError> {
     })
 }
 
+/// The payload of the box that a sample entry has the codec's configuration in, which other
+/// containers carry as it is.
+pub(in crate::mux) fn configuration_record(track: &VideoTrack) -> Result<Vec<u8>, MuxError> {
+    let mut record = Vec::new();
+    match &track.configuration {
+        VideoConfiguration::H264(_) => record = track.configuration()?.to_bytes(),
+        VideoConfiguration::H265(sets) => hvcc(sets, false)?.encode_body(&mut record)?,
+        // With version and flags: `vpcC` is a full box, and writers of FLV keep them.
+        VideoConfiguration::Vp9(configuration) => vpcc(configuration).encode_body(&mut record)?,
+        VideoConfiguration::Av1(configuration) => {
+            av1c(configuration).encode_body(&mut record)?;
+        }
+        VideoConfiguration::None => return Err(super::init::unsupported(track.codec)),
+    }
+    Ok(record)
+}
+
 /// The HEVCDecoderConfigurationRecord (ISO/IEC 14496-15 section 8.3.3.1). Zero leaves frame rate,
 /// segmentation and parallelism open.
-fn hvcc(sets: &h265::ParameterSets, in_band: bool) -> Result<Hvcc, MuxError> {
+pub(in crate::mux) fn hvcc(sets: &h265::ParameterSets, in_band: bool) -> Result<Hvcc, MuxError> {
     let sps = sps(sets)?;
     let array = |kind, sets: &[Bytes]| HvcCArray {
         // Complete: all sets are here and none in the samples.
@@ -183,7 +200,7 @@ fn vpcc(configuration: &vp9::Configuration) -> VpcC {
 }
 
 /// AV1 Codec ISO Media File Format Binding section 2.3.
-fn av1c(configuration: &av1::Configuration) -> Av1c {
+pub(in crate::mux) fn av1c(configuration: &av1::Configuration) -> Av1c {
     let sequence = &configuration.sequence;
     let color = &sequence.color;
     Av1c {
@@ -202,7 +219,7 @@ fn av1c(configuration: &av1::Configuration) -> Av1c {
 }
 
 /// The codec as RFC 6381 writes it; empty when the track's configuration cannot be read.
-pub(super) fn codec_string(track: &VideoTrack, placement: ParameterSetPlacement) -> String {
+pub(in crate::mux) fn codec_string(track: &VideoTrack, placement: ParameterSetPlacement) -> String {
     let in_band = placement == ParameterSetPlacement::InBand;
     match &track.configuration {
         VideoConfiguration::H264(_) => {
@@ -225,7 +242,7 @@ pub(super) fn codec_string(track: &VideoTrack, placement: ParameterSetPlacement)
 }
 
 /// Whether there is a coded picture in a frame.
-pub(super) fn has_picture(codec: Codec, data: &[u8]) -> bool {
+pub(in crate::mux) fn has_picture(codec: Codec, data: &[u8]) -> bool {
     match codec {
         Codec::H264 => h264::has_vcl(data),
         Codec::H265 => h265::has_vcl(data),
@@ -235,7 +252,7 @@ pub(super) fn has_picture(codec: Codec, data: &[u8]) -> bool {
 
 /// A frame as a sample: NAL units with length prefixes, OBUs without temporal delimiters, frames of
 /// VP9 as they are.
-pub(super) fn sample(data: &Bytes, track: &VideoTrack, placement: ParameterSetPlacement) -> Bytes {
+pub(crate) fn sample(data: &Bytes, track: &VideoTrack, placement: ParameterSetPlacement) -> Bytes {
     let in_band = placement == ParameterSetPlacement::InBand;
     match &track.configuration {
         VideoConfiguration::H264(described) => avc_sample(data, described, in_band).into(),

@@ -4,7 +4,7 @@ use std::time::Duration;
 use super::segment::Settings;
 use super::{EncoderError, FragmentedMp4Encoder};
 use crate::codec::Codec;
-use crate::encode::{Preset, VideoOptions, video_encoder};
+use crate::encode::{H264Encoder, Preset, VideoOptions, video_encoder};
 use crate::frame::{VideoFormat, VideoSize};
 use crate::mux::AudioTrack;
 use crate::mux::fmp4::{FragmentPolicy, Options, ParameterSetPlacement};
@@ -77,6 +77,12 @@ impl FragmentedMp4EncoderBuilder {
     /// Speed against quality. Default: the fastest.
     pub fn preset(mut self, preset: Preset) -> Self {
         self.video.preset = preset;
+        self
+    }
+
+    /// Which encoder makes the H.264. Default [`H264Encoder::OpenH264`].
+    pub fn encoder(mut self, encoder: H264Encoder) -> Self {
+        self.video.encoder = encoder;
         self
     }
 

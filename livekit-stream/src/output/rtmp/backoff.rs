@@ -6,7 +6,7 @@ use super::ReconnectOptions;
 
 /// The pause before attempt number `attempt` (from 1): it doubles up to the cap, and `random` in
 /// 0.0..=1.0 takes away up to half of it, so that many publishers do not come back at once.
-pub(super) fn delay(options: &ReconnectOptions, attempt: u32, random: f64) -> Duration {
+pub(crate) fn delay(options: &ReconnectOptions, attempt: u32, random: f64) -> Duration {
     let doublings = attempt.saturating_sub(1).min(20);
     let full = options
         .initial_delay

@@ -1,34 +1,17 @@
 //! One connection: sockets, TLS, the session up to the server's consent.
 
-use std::future::Future;
-use std::io;
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::Duration;
-
-use futures::StreamExt;
-use futures::stream::FuturesUnordered;
-use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::time::{sleep, timeout};
-use tokio_rustls::TlsConnector;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
 
 use super::{PublishError, PublisherOptions};
 use crate::rtmp::RtmpUrl;
 use crate::rtmp::handshake::RANDOM_LEN;
 use crate::rtmp::session::{PublishEvent, PublishSession, Stage};
+use crate::socket;
+pub(super) use crate::socket::{Transport, address, finish};
 
 /// How much is read at once: servers say little.
 pub(super) const READ_LEN: usize = 8 * 1024;
-
-/// How long an address is tried alone before the next one is tried as well (RFC 8305 section 8).
-const HEAD_START: Duration = Duration::from_millis(250);
-
-/// A socket, with or without TLS.
-pub(super) trait Transport: AsyncRead + AsyncWrite + Unpin + Send {}
-
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Transport for T {}
 
 /// A connection whose server takes media.
 pub(super) struct Connection {
@@ -36,15 +19,6 @@ pub(super) struct Connection {
     pub(super) session: PublishSession,
     /// Host and port, for errors.
     pub(super) address: String,
-}
-
-/// Host and port as they are written.
-pub(super) fn address(url: &RtmpUrl) -> String {
-    if url.host().contains(':') {
-        format!("[{}]:{}", url.host(), url.port())
-    } else {
-        format!("{}:{}", url.host(), url.port())
-    }
 }
 
 /// Connects and publishes, within [`PublisherOptions::connect_timeout`].
@@ -55,9 +29,10 @@ pub(super) async fn open(
     let address = address(url);
     let mut random = [0; RANDOM_LEN];
     rand::fill(&mut random[..]);
-    let mut session = PublishSession::new(url.clone(), 0, &random);
+    let mut session = PublishSession::new(url.clone(), 0, &random)
+        .with_capabilities(&options.enhanced.capabilities());
     let establish = async {
-        let mut transport = connect(url, options, &address).await?;
+        let mut transport = socket::connect(url, options.tls.as_ref(), &address).await?;
         publish(&mut *transport, &mut session, &address).await?;
         Ok::<_, PublishError>(transport)
     };
@@ -74,97 +49,6 @@ pub(super) async fn open(
             after: options.connect_timeout,
         }),
     }
-}
-
-async fn connect(
-    url: &RtmpUrl,
-    options: &PublisherOptions,
-    address: &str,
-) -> Result<Box<dyn Transport>, PublishError> {
-    let candidates = tokio::net::lookup_host((url.host(), url.port()))
-        .await
-        .map_err(|source| PublishError::Resolve {
-            host: url.host().to_owned(),
-            source: Arc::new(source),
-        })?;
-    let stream = first_connected(candidates, TcpStream::connect).await;
-    let stream = stream.map_err(|error| {
-        let address = address.to_owned();
-        match error.kind() {
-            io::ErrorKind::ConnectionRefused => PublishError::Refused { address },
-            _ => PublishError::Connect {
-                address,
-                source: Arc::new(error),
-            },
-        }
-    })?;
-    // Media is written in whole frames: waiting to fill a segment only delays it.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%address, %error, "TCP_NODELAY was refused");
-    }
-    if !url.tls() {
-        return Ok(Box::new(stream));
-    }
-    let failed = |source: io::Error| PublishError::Tls {
-        address: address.to_owned(),
-        source: Arc::new(source),
-    };
-    let config = match &options.tls {
-        Some(config) => Arc::clone(config),
-        None => default_tls().map_err(|error| failed(io::Error::other(error)))?,
-    };
-    let name = ServerName::try_from(url.host().to_owned())
-        .map_err(|error| failed(io::Error::other(error)))?;
-    let stream = TlsConnector::from(config)
-        .connect(name, stream)
-        .await
-        .map_err(failed)?;
-    Ok(Box::new(stream))
-}
-
-/// The first connection to come about. An address that says nothing must not use up the time of
-/// the others (RFC 8305 section 5).
-///
-/// # Errors
-///
-/// Why the last one failed, when none is left.
-async fn first_connected<S, F>(
-    candidates: impl Iterator<Item = SocketAddr>,
-    connect: impl Fn(SocketAddr) -> F,
-) -> io::Result<S>
-where
-    F: Future<Output = io::Result<S>>,
-{
-    let mut candidates = candidates.peekable();
-    let mut attempts = FuturesUnordered::new();
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    loop {
-        if let Some(candidate) = candidates.next() {
-            attempts.push(connect(candidate));
-        }
-        tokio::select! {
-            biased;
-            attempt = attempts.next() => match attempt {
-                Some(Ok(connected)) => return Ok(connected),
-                Some(Err(error)) => last = error,
-                None => return Err(last),
-            },
-            () = sleep(HEAD_START), if candidates.peek().is_some() => {}
-        }
-    }
-}
-
-/// Mozilla's roots, and `ring` whatever provider the process prefers.
-fn default_tls() -> Result<Arc<rustls::ClientConfig>, rustls::Error> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let roots = rustls::RootCertStore {
-        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-    };
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(Arc::new(config))
 }
 
 async fn publish(
@@ -216,66 +100,4 @@ pub(super) fn received(
         }
     }
     Ok(())
-}
-
-/// Says goodbye: nothing more is written, and what the server still says is read, or the system
-/// would reset the connection and the server might lose its last frames.
-pub(super) async fn finish(transport: &mut dyn Transport, within: Duration) {
-    let goodbye = async {
-        transport.shutdown().await?;
-        let mut input = vec![0; READ_LEN];
-        while transport.read(&mut input).await? > 0 {}
-        Ok::<_, io::Error>(())
-    };
-    // The stream is complete; how the server hangs up is no news.
-    if let Ok(Err(error)) = timeout(within, goodbye).await {
-        tracing::debug!(%error, "the server did not close in order");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn addresses(count: u16) -> impl Iterator<Item = SocketAddr> {
-        (1..=count).map(|port| SocketAddr::from(([127, 0, 0, 1], port)))
-    }
-
-    /// What an address with this port does.
-    async fn connect(candidate: SocketAddr, silent: u16, takes: u16) -> io::Result<u16> {
-        let port = candidate.port();
-        if port == silent {
-            std::future::pending::<()>().await;
-        }
-        if port == takes {
-            return Ok(port);
-        }
-        Err(io::ErrorKind::ConnectionRefused.into())
-    }
-
-    #[tokio::test]
-    async fn an_address_that_says_nothing_does_not_use_up_the_time_of_the_next() {
-        let connected = first_connected(addresses(3), |address| connect(address, 1, 3));
-        let connected = timeout(Duration::from_secs(5), connected).await;
-        assert!(matches!(connected, Ok(Ok(3))), "{connected:?}");
-    }
-
-    #[tokio::test]
-    async fn an_address_that_answers_late_is_still_taken_when_the_others_refuse() {
-        let connected = first_connected(addresses(3), |address| async move {
-            if address.port() == 1 {
-                sleep(HEAD_START * 2).await;
-            }
-            connect(address, 0, 1).await
-        });
-        assert!(matches!(connected.await, Ok(1)));
-    }
-
-    #[tokio::test]
-    async fn when_every_address_fails_the_last_reason_is_told() {
-        let failed = first_connected(addresses(3), |address| connect(address, 0, 0)).await;
-        assert!(matches!(failed, Err(error) if error.kind() == io::ErrorKind::ConnectionRefused));
-        let failed = first_connected(addresses(0), |address| connect(address, 0, 0)).await;
-        assert!(matches!(failed, Err(error) if error.kind() == io::ErrorKind::NotFound));
-    }
 }

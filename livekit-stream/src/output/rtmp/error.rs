@@ -4,41 +4,15 @@ use std::time::Duration;
 
 use crate::codec::Codec;
 use crate::rtmp::session::{SessionError, Stage};
+use crate::socket::ConnectFailure;
 
 /// Publishing to a server failed. No variant holds a stream key.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum PublishError {
-    /// The host's name has no address.
-    #[error("cannot resolve {host}: {source}")]
-    Resolve {
-        /// The host.
-        host: String,
-        /// What the resolver said.
-        source: Arc<io::Error>,
-    },
-    /// Nobody listens there.
-    #[error("{address} refused the connection")]
-    Refused {
-        /// Host and port.
-        address: String,
-    },
-    /// The connection could not be made for another reason.
-    #[error("cannot connect to {address}: {source}")]
-    Connect {
-        /// Host and port.
-        address: String,
-        /// Why.
-        source: Arc<io::Error>,
-    },
-    /// The server's certificate was not accepted, or it does not speak TLS.
-    #[error("TLS with {address}: {source}")]
-    Tls {
-        /// Host and port.
-        address: String,
-        /// Why.
-        source: Arc<io::Error>,
-    },
+    /// The connection could not be made.
+    #[error(transparent)]
+    Connect(#[from] ConnectFailure),
     /// The server did not consent in time.
     #[error("{address} did not answer within {} s, during {stage}", .after.as_secs_f32())]
     Timeout {
@@ -100,9 +74,36 @@ pub enum PublishError {
         /// What is wrong.
         source: SessionError,
     },
-    /// RTMP does not carry the codec.
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// Host and port.
+        address: String,
+        /// Why.
+        source: Arc<io::Error>,
+    },
+    /// Nobody came to play the stream.
+    #[error("no player came to {address} within {} s", .after.as_secs_f32())]
+    NoPlayer {
+        /// Host and port.
+        address: String,
+        /// The time limit.
+        after: Duration,
+    },
+    /// RTMP does not carry the codec, or Enhanced RTMP was ruled out.
     #[error("RTMP does not carry {codec}: H.264 and AAC are needed")]
     UnsupportedCodec {
+        /// The codec.
+        codec: Codec,
+    },
+    /// The server has not said that it takes the codec.
+    #[error(
+        "{target} does not announce {codec} (Enhanced RTMP): send H.264 and AAC, or set \
+         `EnhancedRtmp::Always` if the server takes it nevertheless"
+    )]
+    NotAnnounced {
+        /// The target without its stream key.
+        target: String,
         /// The codec.
         codec: Codec,
     },

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::queue::Dropped;
 use super::shared::Counts;
-use crate::codec::MediaKind;
+use crate::codec::{Codec, MediaKind};
 use crate::frame::EncodedFrame;
 use crate::mux::{AudioTrack, MuxError, Track, VideoTrack, flv};
 
@@ -63,6 +63,14 @@ impl Feed {
         counts.dropped.audio_frames += dropped.audio_frames;
     }
 
+    /// Counts a frame that the server does not take.
+    pub(super) fn refuse(&mut self, frame: &EncodedFrame) {
+        match frame.codec.kind() {
+            MediaKind::Video => self.dropped.video_frames += 1,
+            MediaKind::Audio => self.dropped.audio_frames += 1,
+        }
+    }
+
     /// The session is over: what waited for its first picture is lost.
     pub(super) fn abandon(&mut self, counts: &mut Counts) {
         self.dropped.audio_frames += self.held.len() as u64;
@@ -82,6 +90,16 @@ impl Feed {
         out: &mut Vec<Out>,
     ) -> Result<(), MuxError> {
         let kind = frame.codec.kind();
+        let own;
+        let audio =
+            match audio.filter(|track| kind != MediaKind::Audio || track.codec == frame.codec) {
+                // Packets of Opus tell what a decoder has to know.
+                None if frame.codec == Codec::Opus => {
+                    own = AudioTrack::opus(2);
+                    Some(&own)
+                }
+                audio => audio,
+            };
         let result = match kind {
             MediaKind::Video => self.video(&frame, audio, out),
             MediaKind::Audio => self.audio(frame, audio, out),
@@ -226,7 +244,6 @@ impl Feed {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::codec::Codec;
     use crate::frame::{VideoRotation, VideoSize};
 
     /// Parameter sets of 64x48 and 128x96 pictures as openh264 writes them.

@@ -14,8 +14,9 @@ use tokio::sync::watch;
 use super::worker::{Input, TargetSize, Worker};
 use super::{PublishError, PublisherOptions, PublisherState, PublisherStats, RtmpPublisher};
 use crate::codec::Codec;
-use crate::encode::{AudioOptions, Preset, VideoOptions, audio_encoder};
+use crate::encode::{AudioOptions, H264Encoder, Preset, VideoOptions, audio_encoder};
 use crate::frame::{AudioFrame, EncodedFrame, VideoFrame, VideoFrameEvent, VideoRotation};
+use crate::monitor::{MonitorSource, Targets};
 use crate::mux::AudioTrack;
 use crate::output::OutputError;
 use crate::rtmp::{RtmpUrl, UrlError};
@@ -78,6 +79,7 @@ pub struct RtmpOutputBuilder {
     gop: Option<u32>,
     bit_rate: u32,
     preset: Preset,
+    encoder: H264Encoder,
     audio: AudioOptions,
     publisher: PublisherOptions,
 }
@@ -139,6 +141,13 @@ impl RtmpOutputBuilder {
         self
     }
 
+    /// Which encoder makes the H.264. Default [`H264Encoder::OpenH264`].
+    #[must_use]
+    pub fn encoder(mut self, encoder: H264Encoder) -> Self {
+        self.encoder = encoder;
+        self
+    }
+
     /// Samples a second of the encoded sound, 44,100 or 48,000; sound of another rate is
     /// resampled. Default 48,000.
     #[must_use]
@@ -175,6 +184,7 @@ impl RtmpOutputBuilder {
             frame_rate: self.fps,
             gop_size: gop_size.max(1),
             preset: self.preset,
+            encoder: self.encoder,
         };
         let size = TargetSize {
             width: self.width,
@@ -283,6 +293,7 @@ impl RtmpOutput {
             gop: None,
             bit_rate: 2_500_000,
             preset: Preset::default(),
+            encoder: H264Encoder::default(),
             audio: AudioOptions::default(),
             publisher: PublisherOptions::default(),
         }
@@ -356,6 +367,13 @@ impl RtmpOutput {
     #[must_use]
     pub fn stats(&self) -> Vec<PublisherStats> {
         self.targets.iter().map(RtmpPublisher::stats).collect()
+    }
+
+    /// The targets, for a [`StreamMonitor`](crate::monitor::StreamMonitor): it goes on to show them
+    /// while this writes.
+    #[must_use]
+    pub fn monitored(&self) -> Arc<dyn MonitorSource> {
+        Arc::new(Targets(Arc::clone(&self.targets)))
     }
 
     /// Counts the keyframes that targets asked for. The output's own encoder answers them; who

@@ -3,8 +3,9 @@
 //!
 //! The protocol is in [`crate::rtmp`], the bodies of its messages in [`crate::mux::flv`].
 
-mod backoff;
+pub(crate) mod backoff;
 mod connection;
+pub(in crate::output) mod direct;
 mod error;
 mod feed;
 mod media;
@@ -14,8 +15,10 @@ mod queue;
 mod shared;
 mod worker;
 
+pub use crate::socket::ConnectFailure;
 pub use error::PublishError;
 pub use media::{RtmpOutput, RtmpOutputBuilder};
-pub use options::{BufferLimits, PublisherOptions, ReconnectOptions};
+pub use options::{BufferLimits, EnhancedRtmp, PublisherOptions, ReconnectOptions};
+pub(crate) use options::{ENHANCED_CODECS, LEGACY_CODECS};
 pub use publisher::RtmpPublisher;
 pub use shared::{PublisherState, PublisherStats};

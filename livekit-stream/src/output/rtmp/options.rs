@@ -1,12 +1,17 @@
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
+
+use crate::codec::{Codec, MediaKind};
+use crate::mux::flv;
+use crate::rtmp::session::Capabilities;
 
 /// How a publisher connects, buffers and comes back.
 ///
 /// ```
 /// use std::time::Duration;
-/// use livekit_stream::output::rtmp::PublisherOptions;
+/// use livekit_stream::output::rtmp::{EnhancedRtmp, PublisherOptions};
 ///
 /// let options = PublisherOptions::default();
 /// assert_eq!(options.connect_timeout, Duration::from_secs(10));
@@ -16,6 +21,7 @@ use std::time::Duration;
 /// assert_eq!(options.buffer.bytes, 8 * 1024 * 1024);
 /// assert_eq!(options.reconnect.max_attempts, 20);
 /// assert!(!options.audio_only && !options.reconnect.first_connection);
+/// assert_eq!(options.enhanced, EnhancedRtmp::Announced);
 /// ```
 #[derive(Clone)]
 #[non_exhaustive]
@@ -34,6 +40,9 @@ pub struct PublisherOptions {
     /// keyframe, and sound before it is left out; only when none has come with two seconds of
     /// sound, the stream starts with those and pictures may join it later. Default false.
     pub audio_only: bool,
+    /// Whether H.265, AV1, VP9 and Opus go to the server as they are. Default: if it announces
+    /// them.
+    pub enhanced: EnhancedRtmp,
     /// Frames a second, for the stream's metadata; `None` leaves it out. Default `None`.
     pub frame_rate: Option<f64>,
     /// How `rtmps://` servers are verified. Default: Mozilla's root certificates.
@@ -49,6 +58,7 @@ impl Default for PublisherOptions {
             buffer: BufferLimits::default(),
             reconnect: ReconnectOptions::default(),
             audio_only: false,
+            enhanced: EnhancedRtmp::default(),
             frame_rate: None,
             tls: None,
         }
@@ -64,10 +74,75 @@ impl fmt::Debug for PublisherOptions {
             .field("buffer", &self.buffer)
             .field("reconnect", &self.reconnect)
             .field("audio_only", &self.audio_only)
+            .field("enhanced", &self.enhanced)
             .field("frame_rate", &self.frame_rate)
             .finish_non_exhaustive()
     }
 }
+
+/// Whether codecs that RTMP of 2012 lacks are sent by FourCC (Enhanced RTMP v2). H.264 and AAC are
+/// always sent the old way, which every server takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum EnhancedRtmp {
+    /// Each codec that the server announces when it accepts the connection.
+    #[default]
+    Announced,
+    /// Also where the server announces nothing: several take what they do not announce, FFmpeg
+    /// among them. Others drop the stream, or what they do not know of it.
+    Always,
+    /// None.
+    Never,
+}
+
+impl EnhancedRtmp {
+    /// The codecs that go to a server of these capabilities.
+    pub(super) fn codecs(self, server: &Capabilities) -> Vec<Codec> {
+        let takes = |codec: Codec| match self {
+            Self::Always => true,
+            Self::Never => false,
+            Self::Announced => flv::four_cc(codec).is_some_and(|name| match codec.kind() {
+                MediaKind::Video => server.takes_video(name),
+                MediaKind::Audio => server.takes_audio(name),
+            }),
+        };
+        let enhanced = ENHANCED_CODECS.into_iter().filter(|codec| takes(*codec));
+        LEGACY_CODECS.into_iter().chain(enhanced).collect()
+    }
+
+    /// What the server is told.
+    pub(super) fn capabilities(self) -> Capabilities {
+        if self == Self::Never {
+            return Capabilities::default();
+        }
+        let names = |kind| {
+            let codecs = ENHANCED_CODECS
+                .into_iter()
+                .filter(|codec| codec.kind() == kind);
+            codecs.filter_map(flv::four_cc).collect::<Vec<_>>()
+        };
+        Capabilities::new(&names(MediaKind::Video), &names(MediaKind::Audio))
+    }
+}
+
+impl FromStr for EnhancedRtmp {
+    type Err = String;
+
+    fn from_str(value: &str) -> Result<Self, String> {
+        match value {
+            "announced" => Ok(Self::Announced),
+            "always" => Ok(Self::Always),
+            "never" => Ok(Self::Never),
+            _ => Err(format!("{value:?} is not one of announced, always, never")),
+        }
+    }
+}
+
+/// What every server takes.
+pub(crate) const LEGACY_CODECS: [Codec; 2] = [Codec::H264, Codec::Aac];
+
+/// What goes by FourCC.
+pub(crate) const ENHANCED_CODECS: [Codec; 4] = [Codec::H265, Codec::Av1, Codec::Vp9, Codec::Opus];
 
 /// How much is kept. What does not fit is dropped by whole groups of pictures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -12,10 +12,12 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::connection::{self, Connection, READ_LEN, Transport};
 use super::feed::{Feed, Out};
-use super::queue::SendQueue;
-use super::shared::{Counts, Inner, Shared};
-use super::{PublishError, PublisherOptions, PublisherState, PublisherStats, backoff};
-use crate::codec::Codec;
+use super::shared::{Inner, Shared};
+use super::{
+    ENHANCED_CODECS, EnhancedRtmp, LEGACY_CODECS, PublishError, PublisherOptions, PublisherState,
+    PublisherStats, backoff,
+};
+use crate::codec::{Codec, MediaKind};
 use crate::frame::EncodedFrame;
 use crate::mux::AudioTrack;
 use crate::output::OutputError;
@@ -35,7 +37,8 @@ const GOOD_CONNECTION: Duration = Duration::from_secs(10);
 /// How long the server may take to hang up after the stream's end.
 const GOODBYE: Duration = Duration::from_secs(1);
 
-/// Publishes encoded H.264 and AAC to one RTMP server.
+/// Publishes encoded H.264 and AAC to one RTMP server, and H.265, AV1, VP9 and Opus to one that
+/// takes Enhanced RTMP ([`EnhancedRtmp`]).
 ///
 /// Frames go into a bounded buffer ([`BufferLimits`](super::BufferLimits)) and a task of its own
 /// sends them. A server that is too slow loses whole groups of pictures; a connection that
@@ -84,16 +87,13 @@ impl RtmpPublisher {
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| OutputError::NoRuntime)?;
         let shared = Arc::new(Shared {
             target: url.to_string(),
-            inner: Mutex::new(Inner {
-                queue: SendQueue::new(options.buffer),
-                audio: None,
-                counts: Counts::default(),
-            }),
+            inner: Mutex::new(Inner::new(options.buffer)),
             wake: Notify::new(),
             closing: watch::Sender::new(None),
             close_timeout: options.close_timeout,
             state: watch::Sender::new(PublisherState::Connecting),
             keyframes,
+            enhanced: options.enhanced,
         });
         runtime.spawn(run(url, options, Arc::clone(&shared)));
         Ok(Self { shared })
@@ -104,11 +104,11 @@ impl RtmpPublisher {
     ///
     /// # Errors
     ///
-    /// Why the publisher failed for good, that it is closed, or a codec other than H.264 and AAC.
+    /// Why the publisher failed for good, that it is closed, or a codec that the server does not
+    /// take. As long as that is not known, before the first connection, frames of all codecs of
+    /// [`EnhancedRtmp`] are buffered.
     pub fn send(&self, frame: EncodedFrame) -> Result<(), PublishError> {
-        if !matches!(frame.codec, Codec::H264 | Codec::Aac) {
-            return Err(PublishError::UnsupportedCodec { codec: frame.codec });
-        }
+        self.check_codec(frame.codec)?;
         match &*self.shared.state.borrow() {
             PublisherState::Failed(error) => return Err(error.clone()),
             PublisherState::Closed => return Err(PublishError::Closed),
@@ -118,7 +118,7 @@ impl RtmpPublisher {
             return Err(PublishError::Closed);
         }
         let mut inner = self.shared.lock();
-        inner.queue.push(frame);
+        inner.push(frame, std::time::Instant::now());
         let wanted = inner.queue.take_keyframe_request();
         drop(inner);
         if wanted {
@@ -128,7 +128,38 @@ impl RtmpPublisher {
         Ok(())
     }
 
-    /// Says what the AAC frames are. Those that come before it are dropped.
+    fn check_codec(&self, codec: Codec) -> Result<(), PublishError> {
+        if LEGACY_CODECS.contains(&codec) {
+            return Ok(());
+        }
+        if !ENHANCED_CODECS.contains(&codec) || self.shared.enhanced == EnhancedRtmp::Never {
+            return Err(PublishError::UnsupportedCodec { codec });
+        }
+        let mut inner = self.shared.lock();
+        if inner
+            .codecs
+            .as_ref()
+            .is_none_or(|codecs| codecs.contains(&codec))
+        {
+            return Ok(());
+        }
+        match codec.kind() {
+            MediaKind::Video => inner.counts.dropped.video_frames += 1,
+            MediaKind::Audio => inner.counts.dropped.audio_frames += 1,
+        }
+        Err(PublishError::NotAnnounced {
+            target: self.shared.target.clone(),
+            codec,
+        })
+    }
+
+    /// The codecs that the server takes as they are; `None` before the first connection.
+    #[must_use]
+    pub fn codecs(&self) -> Option<Arc<[Codec]>> {
+        self.shared.lock().codecs.clone()
+    }
+
+    /// Says what the AAC or Opus frames are. AAC that comes before it is dropped.
     pub fn set_audio_track(&self, track: AudioTrack) {
         self.shared.lock().audio = Some(track);
     }
@@ -143,6 +174,20 @@ impl RtmpPublisher {
             Ok(PublisherState::Publishing) => Ok(()),
             Ok(PublisherState::Failed(error)) => Err(error.clone()),
             _ => Err(PublishError::Closed),
+        }
+    }
+
+    /// Waits for the server's answer: the codecs it takes. `None`: it failed or was closed before.
+    pub(crate) fn negotiated(&self) -> impl Future<Output = Option<Arc<[Codec]>>> + Send + use<> {
+        let shared = Arc::clone(&self.shared);
+        let mut state = shared.state.subscribe();
+        async move {
+            let told = |state: &PublisherState| {
+                matches!(state, PublisherState::Publishing) || state.is_final()
+            };
+            // The sender is in `shared`.
+            let _ = state.wait_for(told).await;
+            shared.lock().codecs.clone()
         }
     }
 
@@ -237,7 +282,10 @@ async fn connect_again_and_again(
         let error = match opened {
             Ok(connection) => {
                 let since = Instant::now();
-                start(shared, published);
+                let codecs = options
+                    .enhanced
+                    .codecs(connection.session.server_capabilities());
+                start(shared, published, codecs);
                 published = true;
                 tracing::info!(target_url = %url, "RTMP publishing");
                 match drive(connection, options, shared).await {
@@ -275,8 +323,9 @@ async fn connect_again_and_again(
 }
 
 /// The server takes the stream.
-fn start(shared: &Shared, again: bool) {
+fn start(shared: &Shared, again: bool, codecs: Vec<Codec>) {
     let mut inner = shared.lock();
+    inner.codecs = Some(codecs.into());
     if again {
         inner.counts.reconnects = inner.counts.reconnects.saturating_add(1);
     }
@@ -436,11 +485,24 @@ fn fill(output: &mut Vec<u8>, session: &mut PublishSession, feed: &mut Feed, sha
         let mut inner = shared.lock();
         let frame = inner.queue.pop();
         wanted |= inner.queue.take_keyframe_request();
-        let audio = frame.is_some().then(|| inner.audio.clone()).flatten();
-        drop(inner);
         let Some(frame) = frame else {
             break;
         };
+        let taken = inner.takes(frame.codec);
+        if taken {
+            inner.pass(&frame, std::time::Instant::now());
+        }
+        let audio = inner.audio.clone();
+        drop(inner);
+        // Buffered before the server's answer was there.
+        if !taken {
+            feed.refuse(&frame);
+            shared.lock().counts.last_error = Some(PublishError::NotAnnounced {
+                target: shared.target.clone(),
+                codec: frame.codec,
+            });
+            continue;
+        }
         if let Err(error) = feed.push(frame, audio.as_ref(), &mut messages) {
             tracing::warn!(target_url = shared.target, %error, "a frame cannot be sent");
         }

@@ -1,14 +1,17 @@
 //! What a publisher's callers and its task share.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use super::PublishError;
 use super::queue::{Dropped, SendQueue};
+use super::{BufferLimits, EnhancedRtmp, PublishError};
+use crate::codec::Codec;
+use crate::frame::EncodedFrame;
 use crate::mux::AudioTrack;
+use crate::timing::{Paces, Quickest, Timing};
 
 /// What a publisher is doing.
 #[derive(Debug, Clone)]
@@ -42,6 +45,8 @@ pub struct PublisherStats {
     pub target: String,
     /// What it is doing.
     pub state: PublisherState,
+    /// The codecs that the server takes as they are; empty before the first connection.
+    pub codecs: Vec<Codec>,
     /// Bytes given to the sockets, all connections together.
     pub bytes_sent: u64,
     /// Video frames sent.
@@ -55,6 +60,8 @@ pub struct PublisherStats {
     pub audio_frames_dropped: u64,
     /// Groups of pictures dropped as a whole or from some frame on.
     pub gops_dropped: u64,
+    /// How steadily frames leave for the socket, against when they were given to the publisher.
+    pub timing: Timing,
     /// Connections made after the first.
     pub reconnects: u32,
     /// Connections that failed or broke, in a row.
@@ -79,7 +86,43 @@ pub(super) struct Counts {
 pub(super) struct Inner {
     pub(super) queue: SendQueue,
     pub(super) audio: Option<AudioTrack>,
+    /// What the server takes; `None` before the first connection.
+    pub(super) codecs: Option<Arc<[Codec]>>,
     pub(super) counts: Counts,
+    quickest: Quickest,
+    paces: Paces,
+}
+
+impl Inner {
+    pub(super) fn new(limits: BufferLimits) -> Self {
+        Self {
+            queue: SendQueue::new(limits),
+            audio: None,
+            codecs: None,
+            counts: Counts::default(),
+            quickest: Quickest::default(),
+            paces: Paces::default(),
+        }
+    }
+
+    /// Buffers a frame that came.
+    pub(super) fn push(&mut self, frame: EncodedFrame, now: std::time::Instant) {
+        self.quickest
+            .come(frame.codec.kind(), frame.timestamp_us, now);
+        self.queue.push(frame);
+    }
+
+    /// A frame leaves for the socket.
+    pub(super) fn pass(&mut self, frame: &EncodedFrame, now: std::time::Instant) {
+        let age_us = self.quickest.age_us(frame.timestamp_us, now);
+        self.paces.pass(frame.codec.kind(), age_us);
+    }
+
+    /// Whether the server takes a codec, as far as is known.
+    pub(super) fn takes(&self, codec: Codec) -> bool {
+        let codecs = self.codecs.as_ref();
+        codecs.is_none_or(|codecs| codecs.contains(&codec))
+    }
 }
 
 #[derive(Debug)]
@@ -94,6 +137,7 @@ pub(super) struct Shared {
     pub(super) state: watch::Sender<PublisherState>,
     /// Counts the keyframes asked for.
     pub(super) keyframes: watch::Sender<u64>,
+    pub(super) enhanced: EnhancedRtmp,
 }
 
 impl Shared {
@@ -135,12 +179,14 @@ impl Shared {
         PublisherStats {
             target: self.target.clone(),
             state: self.state.borrow().clone(),
+            codecs: inner.codecs.as_deref().unwrap_or_default().to_vec(),
             bytes_sent: counts.bytes,
             video_frames_sent: counts.video_frames,
             audio_frames_sent: counts.audio_frames,
             video_frames_dropped: counts.dropped.video_frames + queued.video_frames,
             audio_frames_dropped: counts.dropped.audio_frames + queued.audio_frames,
             gops_dropped: counts.dropped.gops + queued.gops,
+            timing: inner.paces.timing(),
             reconnects: counts.reconnects,
             failed_attempts: counts.failed_attempts,
             last_error: counts.last_error.clone(),

@@ -1,10 +1,9 @@
 //! One joining of the room: the signal connection and the peer connections that belong to it.
 
-use std::sync::Arc;
-
 use livekit_protocol as proto;
 use tokio::sync::mpsc;
 
+use super::offers::{self, Offers};
 use crate::room::signal::{self, Request, Signal};
 use crate::room::transport::{self, Role, Transport, TransportError};
 use crate::room::{ConnectError, RoomOptions};
@@ -14,9 +13,12 @@ pub(super) struct Link {
     pub(super) signal: Signal,
     /// `None` while the signal connection is being made again.
     pub(super) signals: Option<signal::Events>,
-    pub(super) subscriber: Transport,
-    /// Made when the server takes it for the session's primary connection.
-    pub(super) publisher: Option<Transport>,
+    /// By which media come: the only one, or the subscriber's.
+    pub(super) receiving: Transport,
+    /// Made when there are two and the server takes this one for the session's primary connection.
+    publisher: Option<Transport>,
+    /// Of the only connection.
+    offers: Option<Offers>,
     pub(super) media: mpsc::Receiver<transport::Event>,
     /// Whether the primary connection is up.
     pub(super) up: bool,
@@ -33,10 +35,9 @@ impl Link {
         token: &str,
         options: &RoomOptions,
     ) -> Result<(Self, proto::JoinResponse), ConnectError> {
-        let (signal, join, signals) =
-            signal::connect(url, token, options.auto_subscribe, options.connect_timeout).await?;
+        let (signal, join, signals) = signal::connect(url, token, options).await?;
         let connected = Self::prepare(url, options, &signal, &join).await;
-        let (subscriber, publisher, media) = match connected {
+        let (receiving, publisher, media) = match connected {
             Ok(connected) => connected,
             Err(error) => {
                 signal.leave().await;
@@ -46,9 +47,10 @@ impl Link {
         };
         let own = join.participant.as_ref();
         let link = Self {
+            offers: signal.is_single().then(Offers::begun),
             signal,
             signals: Some(signals),
-            subscriber,
+            receiving,
             publisher,
             media,
             up: false,
@@ -71,16 +73,21 @@ impl Link {
         ),
         TransportError,
     > {
-        let runtime = options
-            .runtime
-            .clone()
-            .unwrap_or_else(transport::default_runtime);
         let (events, media) = transport::events();
-        let loopback = is_loopback(url);
+        let network = options.network(is_loopback(url));
         let make = |role| {
-            let (runtime, events) = (Arc::clone(&runtime), events.clone());
-            Transport::new(role, &join.ice_servers, loopback, runtime, events)
+            let (network, events) = (network.clone(), events.clone());
+            Transport::new(role, &join.ice_servers, network, events)
         };
+        if signal.is_single() {
+            let mut only = make(Role::Publisher).await?;
+            only.open_data_channels(&events).await?;
+            // The server asks for sections for what is there already; these are those.
+            let (audios, videos) = offers::wanted(options, join);
+            only.receive_more(audios, videos).await?;
+            offer(signal, &only, false).await?;
+            return Ok((only, None, media));
+        }
         let subscriber = make(Role::Subscriber).await?;
         let mut publisher = None;
         if !join.subscriber_primary {
@@ -93,14 +100,24 @@ impl Link {
 
     /// The connection by which the server tells whether the session is active.
     pub(super) fn primary(&self) -> Role {
-        match self.publisher {
-            Some(_) => Role::Publisher,
-            None => Role::Subscriber,
+        if self.is_single() || self.publisher.is_some() {
+            Role::Publisher
+        } else {
+            Role::Subscriber
         }
     }
 
-    /// Offers the publisher's connection again, if there is one, for another path to the server.
-    pub(super) async fn restart_publisher(&self) -> Result<(), TransportError> {
+    /// Whether there is but one connection.
+    pub(super) fn is_single(&self) -> bool {
+        self.offers.is_some()
+    }
+
+    /// Offers our connection again, if we offer one, for another path to the server.
+    pub(super) async fn restart(&mut self) -> Result<(), TransportError> {
+        if let Some(offers) = &mut self.offers {
+            *offers = Offers::begun();
+            return offer(&self.signal, &self.receiving, true).await;
+        }
         match &self.publisher {
             Some(publisher) => offer(&self.signal, publisher, true).await,
             None => Ok(()),
@@ -109,7 +126,7 @@ impl Link {
 
     /// Takes other STUN and TURN servers.
     pub(super) async fn set_ice_servers(&self, servers: &[proto::IceServer]) {
-        for transport in [Some(&self.subscriber), self.publisher.as_ref()] {
+        for transport in [Some(&self.receiving), self.publisher.as_ref()] {
             if let Some(transport) = transport
                 && let Err(error) = transport.set_ice_servers(servers).await
             {
@@ -119,8 +136,9 @@ impl Link {
     }
 
     pub(super) async fn add_candidate(&mut self, trickle: &proto::TrickleRequest) {
-        let transport = if trickle.target == proto::SignalTarget::Subscriber as i32 {
-            Some(&mut self.subscriber)
+        let for_subscriber = trickle.target == proto::SignalTarget::Subscriber as i32;
+        let transport = if for_subscriber || self.is_single() {
+            Some(&mut self.receiving)
         } else {
             self.publisher.as_mut()
         };
@@ -143,13 +161,36 @@ impl Link {
         self.signal.send(Request::Trickle(trickle)).await;
     }
 
-    /// Takes the answer to the publisher's offer.
-    pub(super) async fn take_answer(
+    /// The server wants sections for so many tracks more, or another offer for those there are.
+    pub(super) async fn offer_more(
         &mut self,
-        answer: proto::SessionDescription,
+        wanted: proto::MediaSectionsRequirement,
     ) -> Result<(), TransportError> {
+        let Some(offers) = &mut self.offers else {
+            return Ok(());
+        };
+        let (audios, videos) = (wanted.num_audios, wanted.num_videos);
+        self.receiving.receive_more(audios, videos).await?;
+        if offers.is_next() {
+            offer(&self.signal, &self.receiving, false).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes the answer to our offer.
+    pub(super) async fn take_answer(&mut self, sdp: String) -> Result<(), TransportError> {
+        if let Some(offers) = &mut self.offers {
+            if !offers.is_waiting() {
+                return Ok(());
+            }
+            self.receiving.take_answer(sdp).await?;
+            if offers.answered() {
+                offer(&self.signal, &self.receiving, false).await?;
+            }
+            return Ok(());
+        }
         match &mut self.publisher {
-            Some(publisher) => publisher.take_answer(answer.sdp).await,
+            Some(publisher) => publisher.take_answer(sdp).await,
             // An answer nobody asked for says nothing.
             None => Ok(()),
         }
@@ -162,7 +203,7 @@ impl Link {
         } else {
             self.signal.close().await;
         }
-        self.subscriber.close().await;
+        self.receiving.close().await;
         if let Some(publisher) = &self.publisher {
             publisher.close().await;
         }

@@ -4,6 +4,7 @@
 mod backoff;
 mod data;
 mod link;
+mod offers;
 mod participants;
 mod reconnect;
 mod shared;
@@ -31,7 +32,7 @@ use participants::Memory;
 use reconnect::{Outcome, Reconnecting, Retry};
 pub(super) use shared::Command;
 pub(crate) use shared::Shared;
-use tracks::Subscribed;
+use tracks::{Parked, Subscribed};
 
 /// Commands that wait for the session.
 const COMMAND_CAPACITY: usize = 64;
@@ -57,7 +58,7 @@ pub(super) struct Session {
     /// Tracks whose media came before their announcement, by sid.
     early: HashMap<String, WebRtcTrack>,
     /// Tracks that are not subscribed to any more and may be again, by sid.
-    parked: HashMap<String, WebRtcTrack>,
+    parked: HashMap<String, Parked>,
     /// Tells the sids of tracks whose media ended.
     ended: mpsc::Sender<String>,
 }
@@ -204,8 +205,14 @@ impl Session {
                 }
             }
             Response::Answer(answer) => {
-                if let Err(error) = self.link.take_answer(answer).await {
+                if let Err(error) = self.take_answer(answer).await {
                     tracing::error!(%error, "cannot take the server's answer");
+                    return self.lost(Retry::Rejoin, DisconnectReason::MediaLost);
+                }
+            }
+            Response::MediaSectionsRequirement(wanted) => {
+                if let Err(error) = self.link.offer_more(wanted).await {
+                    tracing::error!(%error, "cannot make another offer");
                     return self.lost(Retry::Rejoin, DisconnectReason::MediaLost);
                 }
             }

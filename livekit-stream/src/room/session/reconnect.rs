@@ -176,13 +176,13 @@ impl Session {
     }
 
     /// The signal connection is back: tells the server what the session is like, and looks for
-    /// paths for media anew. The server offers the subscriber's connection itself.
+    /// paths for media anew. The server offers the subscriber's connection, if there is one, itself.
     async fn resumed(&mut self, response: &proto::ReconnectResponse) {
         self.link.set_ice_servers(&response.ice_servers).await;
         let state = self.sync_state().await;
         self.link.signal.send(Request::SyncState(state)).await;
-        if let Err(error) = self.link.restart_publisher().await {
-            tracing::warn!(%error, "the publisher's connection is not offered again");
+        if let Err(error) = self.link.restart().await {
+            tracing::warn!(%error, "our connection is not offered again");
         }
         self.link.signal.resumed().await;
         for participant in self.shared.participants() {
@@ -213,7 +213,7 @@ impl Session {
             sdp,
             ..proto::SessionDescription::default()
         };
-        let (offer, answer) = self.link.subscriber.agreed().await.unzip();
+        let (offer, answer) = self.link.receiving.agreed().await.unzip();
         proto::SyncState {
             offer: offer.map(|sdp| description("offer", sdp)),
             answer: answer.map(|sdp| description("answer", sdp)),

@@ -89,7 +89,7 @@ impl Shared {
         self.changed.subscribe()
     }
 
-    pub(super) fn clock(&self) -> &RoomClock {
+    pub(crate) fn clock(&self) -> &RoomClock {
         &self.clock
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use livekit_protocol as proto;
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use super::Session;
 use crate::codec::{Codec, MediaKind};
@@ -17,9 +18,25 @@ pub(super) struct Subscribed {
     participant: RemoteParticipant,
     publication: RemoteTrackPublication,
     pub(super) track: RemoteTrack,
-    media: WebRtcTrack,
-    /// Dropped to end the receiving task.
+    parked: Parked,
+    /// Dropped to end the receiving.
     _stop: oneshot::Sender<()>,
+}
+
+/// A track that may be subscribed to again, and its task, which lets what still comes run off.
+pub(super) struct Parked {
+    media: WebRtcTrack,
+    task: JoinHandle<()>,
+}
+
+impl Parked {
+    /// The track, once nobody reads it any more.
+    async fn take(self) -> WebRtcTrack {
+        self.task.abort();
+        // It ends as aborted, or had ended before.
+        let _ = self.task.await;
+        self.media
+    }
 }
 
 impl Session {
@@ -28,31 +45,13 @@ impl Session {
         &mut self,
         offer: proto::SessionDescription,
     ) -> Result<(), TransportError> {
-        // The WebRTC crate tells neither that a media section stopped sending, which ends its
-        // track, nor that it sends the same track again.
-        let sending = transport::sending_sections(&offer.sdp);
-        let sends = |sid: &str| sending.iter().any(|section| section.contains(sid));
-        let over = self
-            .subscribed
-            .keys()
-            .filter(|sid| !sends(sid))
-            .cloned()
-            .collect::<Vec<_>>();
-        let again = self
-            .parked
-            .keys()
-            .filter(|sid| sends(sid))
-            .cloned()
-            .collect::<Vec<_>>();
-        for sid in over {
-            self.media_ended(&sid);
+        if self.link.is_single() {
+            // What we offer is answered, and nothing else agreed upon.
+            return Ok(());
         }
-        let sdp = self.link.subscriber.answer(offer.sdp).await?;
-        for sid in again {
-            if let Some(media) = self.parked.remove(&sid) {
-                self.media_came(media).await;
-            }
-        }
+        let again = self.media_changes(&offer.sdp);
+        let sdp = self.link.receiving.answer(offer.sdp).await?;
+        self.media_come_again(again).await;
         let answer = proto::SessionDescription {
             r#type: "answer".to_owned(),
             sdp,
@@ -61,6 +60,53 @@ impl Session {
         };
         self.link.signal.send(Request::Answer(answer)).await;
         Ok(())
+    }
+
+    /// Takes the answer to our offer.
+    pub(super) async fn take_answer(
+        &mut self,
+        answer: proto::SessionDescription,
+    ) -> Result<(), TransportError> {
+        if !self.link.is_single() {
+            return self.link.take_answer(answer.sdp).await;
+        }
+        let again = self.media_changes(&answer.sdp);
+        self.link.take_answer(answer.sdp).await?;
+        self.media_come_again(again).await;
+        Ok(())
+    }
+
+    /// Ends the tracks that the server sends no more, and tells those that it sends again. The
+    /// WebRTC crate tells neither that a media section stopped sending, which ends its track, nor
+    /// that it sends the same track again.
+    fn media_changes(&mut self, sdp: &str) -> Vec<String> {
+        let sending = transport::sending_sections(sdp);
+        let sends = |sid: &str| sending.iter().any(|section| section.contains(sid));
+        let over: Vec<_> = self
+            .subscribed
+            .keys()
+            .filter(|sid| !sends(sid))
+            .cloned()
+            .collect();
+        let again = self
+            .parked
+            .keys()
+            .filter(|sid| sends(sid))
+            .cloned()
+            .collect();
+        for sid in over {
+            self.media_ended(&sid);
+        }
+        self.early.retain(|sid, _| sends(sid));
+        again
+    }
+
+    async fn media_come_again(&mut self, sids: Vec<String>) {
+        for sid in sids {
+            if let Some(parked) = self.parked.remove(&sid) {
+                self.media_came(parked.take().await).await;
+            }
+        }
     }
 
     pub(super) async fn media_came(&mut self, media: WebRtcTrack) {
@@ -102,16 +148,18 @@ impl Session {
             hub,
             orientation_id: self
                 .link
-                .subscriber
+                .receiving
                 .orientation_id()
                 .filter(|_| kind == MediaKind::Video),
             stop: stopped,
         };
         let (ended, ended_sid) = (self.ended.clone(), sid.to_owned());
-        tokio::spawn(async move {
+        let rest = Arc::clone(&media);
+        let task = tokio::spawn(async move {
             transport::receive(source).await;
             // The session may be over; then there is nobody to tell.
             let _ = ended.send(ended_sid).await;
+            transport::ebb(&rest).await;
         });
         publication.set_track(Some(track.clone()));
         self.subscribed.insert(
@@ -120,7 +168,7 @@ impl Session {
                 participant: participant.clone(),
                 publication: publication.clone(),
                 track: track.clone(),
-                media,
+                parked: Parked { media, task },
                 _stop: stop,
             },
         );
@@ -141,10 +189,10 @@ impl Session {
             participant,
             publication,
             track,
-            media,
+            parked,
             _stop,
         } = subscribed;
-        self.parked.insert(sid.to_owned(), media);
+        self.parked.insert(sid.to_owned(), parked);
         track.hub().end();
         publication.set_track(None);
         participant.notify();

@@ -22,8 +22,8 @@ pub(super) const CAPACITY: usize = 512;
 pub(super) const RELIABLE_CHANNEL: &str = "_reliable";
 pub(super) const LOSSY_CHANNEL: &str = "_lossy";
 
-/// Which of a session's two connections: the server offers on the subscriber's, we on the
-/// publisher's.
+/// Which of a session's connections: the server offers on the subscriber's, we on the publisher's,
+/// which is the only one in some sessions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
     Publisher,

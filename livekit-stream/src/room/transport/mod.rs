@@ -1,8 +1,11 @@
 //! Peer connections: the one folder that names the WebRTC crate.
 
+mod congestion;
 mod event;
 mod interceptor;
+mod network;
 mod receive;
+mod retransmissions;
 mod runtime;
 mod sdp;
 
@@ -11,21 +14,26 @@ use std::time::Duration;
 
 use livekit_protocol as proto;
 use rtc::data_channel::RTCDataChannelInit;
+use rtc::ice::mdns::MulticastDnsMode;
 use rtc::interceptor::{NackGeneratorBuilder, ReceiverReportBuilder, Registry, Slot};
 use rtc::peer_connection::configuration::RTCOfferOptions;
 use rtc::rtp_transceiver::rtp_sender::{RTCRtpHeaderExtensionCapability, RtpCodecKind};
+use rtc::rtp_transceiver::{RTCRtpTransceiverDirection, RTCRtpTransceiverInit};
 use tokio::sync::{mpsc, watch};
 use webrtc::media_stream::track_remote::TrackRemote;
 use webrtc::peer_connection::{
     MediaEngine, PeerConnection, PeerConnectionBuilder, RTCConfiguration, RTCConfigurationBuilder,
-    RTCIceCandidateInit, RTCIceServer, RTCSessionDescription, SettingEngineBuilder,
+    RTCIceCandidateInit, RTCSessionDescription, SettingEngineBuilder,
 };
-use webrtc::runtime::Runtime;
 
+pub use congestion::BandwidthEstimates;
 pub(crate) use event::{Event, Role};
 use event::{LOSSY_CHANNEL, RELIABLE_CHANNEL};
 pub use interceptor::SenderReports;
-pub(crate) use receive::{Source, codec_mime, media_kind, receive};
+use network::NetworkRuntime;
+pub(crate) use network::{InterfaceFilter, Network};
+pub(crate) use receive::{Source, codec_mime, ebb, media_kind, receive};
+use retransmissions::Retransmissions;
 pub(crate) use runtime::default_runtime;
 pub(crate) use sdp::sending_sections;
 
@@ -47,6 +55,10 @@ const NACK_WINDOW: u16 = 1024;
 
 /// The most candidates that are kept until there is a description to add them to.
 const EARLY_CANDIDATES: usize = 256;
+
+/// The most media sections that are offered. A server that asks for more makes descriptions of
+/// megabytes.
+const SECTIONS: u32 = 1000;
 
 /// How long an answer waits for our candidates. Those of this machine are there in a moment; those
 /// that servers have to be asked for follow on their own.
@@ -76,21 +88,23 @@ pub(crate) fn events() -> (mpsc::Sender<Event>, mpsc::Receiver<Event>) {
 
 /// A peer connection with one of the server's.
 pub(crate) struct Transport {
+    role: Role,
     connection: Box<dyn PeerConnection>,
     /// Candidates that came before the server's first description.
     early: Vec<RTCIceCandidateInit>,
     described: bool,
     orientation_id: Option<u8>,
+    /// Media sections of ours.
+    sections: u32,
     gathered: watch::Receiver<bool>,
+    network: Arc<NetworkRuntime>,
 }
 
 impl Transport {
-    /// `loopback`: the peer is on this machine.
     pub(crate) async fn new(
         role: Role,
         ice_servers: &[proto::IceServer],
-        loopback: bool,
-        runtime: Arc<dyn Runtime>,
+        network: Network,
         events: mpsc::Sender<Event>,
     ) -> Result<Self, TransportError> {
         let mut media = MediaEngine::default();
@@ -108,10 +122,13 @@ impl Transport {
         };
         media.register_header_extension(orientation, RtpCodecKind::Video, None)?;
 
-        let addresses = addresses(loopback);
+        let registry = congestion::configure(receiving(), &mut media)?;
+        let addresses = network.addresses();
         let settings = SettingEngineBuilder::new()
-            .with_include_loopback_candidate(loopback)
+            .with_include_loopback_candidate(network.loopback)
             .with_prflx_acceptance_min_wait(Some(Duration::ZERO))
+            // Servers have addresses; a socket to look names up would listen on all interfaces.
+            .with_multicast_dns_mode(MulticastDnsMode::Disabled)
             // New sockets at each ICE restart: the old ones may be bound to a network that is gone.
             .with_discard_local_candidates_during_ice_restart(true)
             .build();
@@ -121,24 +138,28 @@ impl Transport {
             events,
             gathered: all_gathered,
         };
+        let network = Arc::new(NetworkRuntime::new(network));
         let building = PeerConnectionBuilder::new()
-            .with_configuration(configuration(ice_servers))
+            .with_configuration(configuration(&network, ice_servers))
             .with_media_engine(media)
             .with_setting_engine(settings)
-            .with_interceptor_registry(receiving())
-            .with_runtime(runtime)
+            .with_interceptor_registry(registry)
+            .with_runtime(Arc::clone(&network) as _)
             .with_handler(Arc::new(handler))
-            .with_tcp_addrs(addresses.clone())
-            .with_udp_addrs(addresses)
+            .with_tcp_addrs(vec![addresses.clone()])
+            .with_udp_addrs(vec![addresses])
             .build();
         // A future of 20 KiB, which would be part of every caller's.
         let connection = Box::pin(building).await?;
         Ok(Self {
+            role,
             connection: Box::new(connection),
             early: Vec::new(),
             described: false,
             orientation_id: None,
+            sections: 0,
             gathered,
+            network,
         })
     }
 
@@ -159,6 +180,32 @@ impl Transport {
         Ok(())
     }
 
+    /// Has media sections for so many tracks more in the next offer, up to a limit.
+    pub(crate) async fn receive_more(
+        &mut self,
+        audios: u32,
+        videos: u32,
+    ) -> Result<(), TransportError> {
+        for (kind, count) in [(RtpCodecKind::Audio, audios), (RtpCodecKind::Video, videos)] {
+            for _ in 0..count {
+                if self.sections == SECTIONS {
+                    tracing::warn!(kind = %kind, "too many tracks for one connection");
+                    break;
+                }
+                self.sections += 1;
+                let receiving = RTCRtpTransceiverInit {
+                    direction: RTCRtpTransceiverDirection::Recvonly,
+                    ..RTCRtpTransceiverInit::default()
+                };
+                let added = self
+                    .connection
+                    .add_transceiver_from_kind(kind, Some(receiving));
+                added.await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Makes an offer; `restart` looks for a path to the peer anew.
     pub(crate) async fn offer(&self, restart: bool) -> Result<String, TransportError> {
         let options = RTCOfferOptions {
@@ -175,7 +222,7 @@ impl Transport {
         &self,
         ice_servers: &[proto::IceServer],
     ) -> Result<(), TransportError> {
-        let configuration = configuration(ice_servers);
+        let configuration = configuration(&self.network, ice_servers);
         Ok(self.connection.set_configuration(configuration).await?)
     }
 
@@ -183,11 +230,15 @@ impl Transport {
     pub(crate) async fn agreed(&self) -> Option<(String, String)> {
         let remote = self.connection.current_remote_description().await?;
         let local = self.connection.current_local_description().await?;
-        Some((remote.sdp, local.sdp))
+        match self.role {
+            Role::Publisher => Some((local.sdp, remote.sdp)),
+            Role::Subscriber => Some((remote.sdp, local.sdp)),
+        }
     }
 
     /// Takes the answer to our offer.
     pub(crate) async fn take_answer(&mut self, answer: String) -> Result<(), TransportError> {
+        self.orientation_id = sdp::extension_id(&answer, VIDEO_ORIENTATION);
         self.describe(RTCSessionDescription::answer(answer)?).await
     }
 
@@ -248,40 +299,16 @@ fn receiving() -> Registry {
         .with_max_nacks_per_packet(NACKS_PER_PACKET)
         .build();
     Registry::new()
-        .with(Slot::NackGenerator, nack)
+        .with(Retransmissions::SLOT, Retransmissions::default())
+        .with(Retransmissions::NACK_SLOT, nack)
         .with(Slot::ReceiverReport, ReceiverReportBuilder::new().build())
         .with(SenderReports::SLOT, SenderReports::default())
 }
 
-/// Where sockets are bound: at all interfaces, each with its own address. Loopback is left out of
-/// those.
-fn addresses(loopback: bool) -> Vec<&'static str> {
-    let mut addresses = vec!["0.0.0.0:0"];
-    if loopback {
-        addresses.push("127.0.0.1:0");
-    }
-    // A machine may have no IPv6 at all.
-    if std::net::UdpSocket::bind("[::1]:0").is_ok() {
-        addresses.push("[::]:0");
-        if loopback {
-            addresses.push("[::1]:0");
-        }
-    }
-    addresses
-}
-
-fn configuration(ice_servers: &[proto::IceServer]) -> RTCConfiguration {
+fn configuration(network: &NetworkRuntime, servers: &[proto::IceServer]) -> RTCConfiguration {
     RTCConfigurationBuilder::default()
-        .with_ice_servers(ice_servers.iter().map(ice_server).collect())
+        .with_ice_servers(network.ice_servers(servers))
         .build()
-}
-
-fn ice_server(server: &proto::IceServer) -> RTCIceServer {
-    RTCIceServer {
-        urls: server.urls.clone(),
-        username: server.username.clone(),
-        credential: server.credential.clone(),
-    }
 }
 
 #[cfg(test)]

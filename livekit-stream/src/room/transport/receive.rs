@@ -16,6 +16,10 @@ use crate::fanout::TrackHub;
 use crate::frame::VideoRotation;
 use crate::rtp::{Packet, Receiver, ReceiverOptions, TrackClock};
 
+/// What still comes of a track that is over, such as the server's last tiny pictures, comes within
+/// this time.
+const EBB: Duration = Duration::from_secs(3);
+
 /// How often statistics are published while packets come.
 const STATS_INTERVAL: Duration = Duration::from_millis(200);
 
@@ -49,7 +53,7 @@ pub(crate) async fn media_kind(track: &WebRtcTrack) -> MediaKind {
     }
 }
 
-/// Receives until the track ends or is stopped, then ends the fan-out.
+/// Receives until the track ends or is stopped, then ends the fan-out and its statistics.
 pub(crate) async fn receive(source: Source) {
     let Source {
         track,
@@ -72,7 +76,18 @@ pub(crate) async fn receive(source: Source) {
         }
         None => drain(&track, &mut stop).await,
     }
-    hub.end();
+    hub.finish();
+}
+
+/// Reads and drops what still comes of a track that is over, until nothing does: the WebRTC crate
+/// keeps a connection's tracks until its end, with all the packets that were not read.
+pub(crate) async fn ebb(track: &WebRtcTrack) {
+    let event = || tokio::time::timeout(EBB, track.poll());
+    while let Ok(Some(event)) = event().await {
+        if matches!(event, TrackRemoteEvent::OnEnded) {
+            return;
+        }
+    }
 }
 
 /// Reads and drops: a queue nobody reads would be reported as an error for every packet.
@@ -172,7 +187,9 @@ impl Task<'_> {
             }
             TrackRemoteEvent::OnRtcpPacket(packets) => {
                 for packet in packets {
-                    if let Some(report) = packet.as_any().downcast_ref::<SenderReport>() {
+                    if let Some(report) = packet.as_any().downcast_ref::<SenderReport>()
+                        && self.ssrc.is_none_or(|ssrc| ssrc == report.ssrc)
+                    {
                         self.receiver
                             .handle_sender_report(now, report.ntp_time, report.rtp_time);
                     }

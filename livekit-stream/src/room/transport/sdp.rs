@@ -13,7 +13,7 @@ pub(super) fn extension_id(sdp: &str, uri: &str) -> Option<u8> {
     })
 }
 
-/// The media sections of an offer in which the peer sends (RFC 8866 section 6.7).
+/// The media sections of a description in which the peer sends (RFC 8866 section 6.7).
 pub(crate) fn sending_sections(sdp: &str) -> Vec<&str> {
     let starts: Vec<usize> = sdp.match_indices("\nm=").map(|(at, _)| at + 1).collect();
     let ends = starts.iter().skip(1).copied().chain([sdp.len()]);

@@ -8,8 +8,19 @@ struct Peer {
 
 impl Peer {
     async fn new(role: Role) -> Self {
+        Self::with_interfaces(role, None).await
+    }
+
+    async fn with_interfaces(role: Role, interfaces: Option<InterfaceFilter>) -> Self {
         let (sender, events) = events();
-        let transport = Transport::new(role, &[], true, default_runtime(), sender.clone());
+        let network = Network {
+            runtime: default_runtime(),
+            loopback: true,
+            interfaces,
+            tls: None,
+            names: std::sync::Arc::default(),
+        };
+        let transport = Transport::new(role, &[], network, sender.clone());
         let transport = transport.await.expect("a peer connection");
         if role == Role::Publisher {
             let opened = transport.open_data_channels(&sender).await;
@@ -55,4 +66,28 @@ async fn connects_over_ipv6() {
     let connecting = connect(one, other, |json| json.contains(" ::1 "));
     let connected = tokio::time::timeout(Duration::from_secs(20), connecting).await;
     assert!(connected.is_ok(), "not connected");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn candidates_are_of_the_interfaces_that_are_used_and_of_no_other() {
+    let loopback = |name: &str| name.starts_with("lo");
+    let interfaces = Some(InterfaceFilter::new(loopback));
+    let mut peer = Peer::with_interfaces(Role::Publisher, interfaces).await;
+    let offer = peer.transport.offer(false).await.expect("an offer");
+    let gathered = peer.transport.gathered.wait_for(|gathered| *gathered);
+    let gathered = tokio::time::timeout(Duration::from_secs(20), gathered).await;
+    assert!(gathered.is_ok_and(|it| it.is_ok()), "not gathered");
+    let mut candidates = 0;
+    while let Ok(event) = peer.events.try_recv() {
+        let Event::Candidate(_, json) = event else {
+            continue;
+        };
+        let address = json.split_ascii_whitespace().nth(4).expect("an address");
+        let address: std::net::IpAddr = address.parse().expect("an address");
+        assert!(address.is_loopback(), "{json}");
+        candidates += 1;
+    }
+    assert!(candidates > 0);
+    assert!(!offer.contains("a=candidate"), "{offer}");
+    peer.transport.close().await;
 }

@@ -1,4 +1,5 @@
-//! Both ends of a publishing connection (Adobe RTMP 1.0 section 7): handshake, commands, media.
+//! Publishing, playing, and the server of publishers (Adobe RTMP 1.0 section 7): handshake,
+//! commands, media.
 //!
 //! ```
 //! use livekit_stream::rtmp::RtmpUrl;
@@ -24,14 +25,22 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod client;
+mod enhanced;
 mod link;
+mod play;
 mod publish;
 mod server;
 #[cfg(test)]
 mod tests;
 
-pub use publish::{PublishEvent, PublishSession, Stage};
-pub use server::{MediaMessage, PublishRequest, ServerEvent, ServerOptions, ServerSession};
+pub use client::Stage;
+pub use enhanced::{Capabilities, FourCc};
+pub use play::{PlayEvent, PlaySession};
+pub use publish::{PublishEvent, PublishSession};
+pub use server::{
+    MediaMessage, PlayRequest, PublishRequest, ServerEvent, ServerOptions, ServerSession,
+};
 
 use super::{amf0, chunk, handshake};
 
@@ -75,3 +84,19 @@ const AUDIO_CHUNK_STREAM: u32 = 4;
 const DATA_CHUNK_STREAM: u32 = 5;
 const VIDEO_CHUNK_STREAM: u32 = 6;
 const PUBLISH_CHUNK_STREAM: u32 = 8;
+
+/// Transactions are small whole numbers in doubles.
+fn is(transaction: f64, expected: f64) -> bool {
+    (transaction - expected).abs() < 0.5
+}
+
+/// `@setDataFrame` is for the server: files and players get what follows it.
+fn without_set_data_frame(body: bytes::Bytes) -> bytes::Bytes {
+    let mut prefix = Vec::new();
+    amf0::Value::from("@setDataFrame").encode(&mut prefix);
+    if body.starts_with(&prefix) {
+        body.slice(prefix.len()..)
+    } else {
+        body
+    }
+}

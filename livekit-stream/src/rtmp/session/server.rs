@@ -6,7 +6,10 @@ use std::fmt;
 use bytes::Bytes;
 
 use super::link::Link;
-use super::{COMMAND_CHUNK_STREAM, SessionError};
+use super::{
+    AUDIO_CHUNK_STREAM, COMMAND_CHUNK_STREAM, Capabilities, DATA_CHUNK_STREAM, SessionError,
+    VIDEO_CHUNK_STREAM, without_set_data_frame,
+};
 use crate::rtmp::amf0::Value;
 use crate::rtmp::command::{Command, Status};
 use crate::rtmp::handshake;
@@ -26,6 +29,8 @@ pub struct ServerOptions {
     pub chunk_size: usize,
     /// The acknowledgement window and peer bandwidth it announces, in bytes. Default 2,500,000.
     pub window: u32,
+    /// What it says to take by FourCC (Enhanced RTMP v2). Default: nothing.
+    pub capabilities: Capabilities,
 }
 
 impl Default for ServerOptions {
@@ -33,6 +38,7 @@ impl Default for ServerOptions {
         Self {
             chunk_size: 4096,
             window: 2_500_000,
+            capabilities: Capabilities::default(),
         }
     }
 }
@@ -51,6 +57,16 @@ impl PublishRequest {
         &self.app
     }
 
+    /// Whether it is this application and this stream key. Comparing takes the same time wherever
+    /// they differ, so nobody finds a key out letter by letter.
+    #[must_use]
+    pub fn is(&self, app: &str, key: &str) -> bool {
+        let differs = |a: &str, b: &str| {
+            a.len() != b.len() || a.bytes().zip(b.bytes()).fold(0, |all, (a, b)| all | a ^ b) != 0
+        };
+        !differs(&self.app, app.trim_matches('/')) & !differs(&self.key, key)
+    }
+
     /// The stream key, with its query. **A secret**: not for logs.
     #[must_use]
     pub fn key(&self) -> &str {
@@ -62,6 +78,34 @@ impl fmt::Debug for PublishRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let app = self.app.split('?').next().unwrap_or_default();
         write!(f, "PublishRequest({app}/***)")
+    }
+}
+
+/// What a client wants to play. `Debug` hides the key.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PlayRequest {
+    app: String,
+    key: String,
+}
+
+impl PlayRequest {
+    /// The application.
+    #[must_use]
+    pub fn app(&self) -> &str {
+        &self.app
+    }
+
+    /// The stream key, with its query. **A secret**: not for logs.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+}
+
+impl fmt::Debug for PlayRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let app = self.app.split('?').next().unwrap_or_default();
+        write!(f, "PlayRequest({app}/***)")
     }
 }
 
@@ -82,9 +126,11 @@ pub struct MediaMessage {
 pub enum ServerEvent {
     /// It wants to publish: answer with [`ServerSession::accept`] or [`ServerSession::reject`].
     PublishRequested(PublishRequest),
+    /// It wants to play: answer with [`ServerSession::accept`] or [`ServerSession::reject`].
+    PlayRequested(PlayRequest),
     /// It sent media. Only after the stream was accepted.
     Media(MediaMessage),
-    /// It ended the stream.
+    /// It ended the stream that it published, or played.
     Unpublished,
 }
 
@@ -94,6 +140,8 @@ enum State {
     Open,
     Asked,
     Publishing,
+    AskedToPlay,
+    Playing,
 }
 
 /// Receives one stream. Feed what the socket reads to [`receive`](Self::receive), write what
@@ -166,12 +214,52 @@ impl ServerSession {
                 "The stream is published.",
             ));
         }
+        if self.state == State::AskedToPlay {
+            self.state = State::Playing;
+            self.link
+                .send_user_control(message::STREAM_BEGIN, STREAM_ID);
+            for (code, description) in [
+                ("NetStream.Play.Reset", "The stream is reset."),
+                ("NetStream.Play.Start", "The stream is played."),
+            ] {
+                self.send_status(&Status::ok(code, description));
+            }
+        }
+    }
+
+    /// Sends a player the body of an FLV tag: 8 audio, 9 video, 18 script data. Milliseconds wrap
+    /// at 2^32. Ignored unless a stream is played.
+    pub fn send_media(&mut self, tag_type: u8, timestamp_ms: u64, body: Bytes) {
+        let chunk_stream = match tag_type {
+            message::AUDIO => AUDIO_CHUNK_STREAM,
+            message::VIDEO => VIDEO_CHUNK_STREAM,
+            message::DATA_AMF0 => DATA_CHUNK_STREAM,
+            _ => return,
+        };
+        if self.state == State::Playing {
+            let message = Message {
+                type_id: tag_type,
+                stream_id: STREAM_ID,
+                timestamp: timestamp_ms as u32,
+                payload: body,
+            };
+            self.link.send(chunk_stream, &message);
+        }
+    }
+
+    /// Ends the stream that is played.
+    pub fn end(&mut self) {
+        if self.state == State::Playing {
+            self.state = State::Open;
+            self.link.send_user_control(message::STREAM_EOF, STREAM_ID);
+            self.send_status(&Status::ok("NetStream.Play.Stop", "The stream has ended."));
+        }
     }
 
     /// Rejects the stream that was asked for, with a code such as `NetStream.Publish.BadName`,
     /// or ends it with such an error later.
     pub fn reject(&mut self, code: &str, description: &str) {
-        if matches!(self.state, State::Asked | State::Publishing) {
+        if !matches!(self.state, State::Handshake | State::Open) {
             self.state = State::Open;
             self.send_status(&Status::error(code, description));
         }
@@ -235,6 +323,13 @@ impl ServerSession {
                 self.events
                     .push_back(ServerEvent::PublishRequested(PublishRequest { app, key }));
             }
+            "play" if self.state == State::Open => {
+                self.state = State::AskedToPlay;
+                let key = command.text(1).unwrap_or_default().to_owned();
+                let app = self.app.clone();
+                self.events
+                    .push_back(ServerEvent::PlayRequested(PlayRequest { app, key }));
+            }
             "FCUnpublish" | "deleteStream" | "closeStream" => self.unpublish(),
             // Answers, and what asks for none.
             "_result" | "_error" | "onStatus" => {}
@@ -262,10 +357,12 @@ impl ServerSession {
         self.link
             .send_control(message::SET_PEER_BANDWIDTH, bandwidth);
         self.link.set_chunk_size(self.options.chunk_size);
-        let properties = Value::object([
+        let mut properties = vec![
             ("fmsVer", Value::from("FMS/3,0,1,123")),
             ("capabilities", Value::Number(31.0)),
-        ]);
+        ];
+        properties.extend(self.options.capabilities.properties());
+        let properties = Value::object(properties);
         let Value::Object(mut information) =
             Status::ok("NetConnection.Connect.Success", "Connection succeeded.").to_value()
         else {
@@ -284,6 +381,9 @@ impl ServerSession {
             self.state = State::Open;
             self.send_status(&Status::ok("NetStream.Unpublish.Success", "Stream ended."));
             self.events.push_back(ServerEvent::Unpublished);
+        } else if self.state == State::Playing {
+            self.state = State::Open;
+            self.events.push_back(ServerEvent::Unpublished);
         }
     }
 
@@ -295,17 +395,6 @@ impl ServerSession {
     fn send_status(&mut self, status: &Status) {
         let message = Command::on_status(status).to_message(STREAM_ID);
         self.link.send(COMMAND_CHUNK_STREAM, &message);
-    }
-}
-
-/// `@setDataFrame` is for the server: files and players get what follows it.
-fn without_set_data_frame(body: Bytes) -> Bytes {
-    let mut prefix = Vec::new();
-    Value::from("@setDataFrame").encode(&mut prefix);
-    if body.starts_with(&prefix) {
-        body.slice(prefix.len()..)
-    } else {
-        body
     }
 }
 

@@ -50,12 +50,39 @@ fn without_reports_the_spacing_is_the_sender_s_whatever_the_arrival() {
     let mut track = RoomClock::new(epoch).participant().track(VIDEO);
     let first = u32::MAX - 100_000;
     for i in 0..1000_u32 {
-        let arrival = epoch + Duration::from_millis(u64::from(i) * 33 + u64::from(i * 7919 % 60));
+        let jitter = u64::from(i * 7919 % 60) * 1_000;
+        let arrival = epoch + Duration::from_micros(u64::from(i) * 1_000_000 / 30 + jitter);
         let time = track.timestamp_us(first.wrapping_add(i * 3000), arrival);
         let ticks = (time * 9 + 50).div_euclid(100);
         assert_eq!(ticks, i64::from(i) * 3000);
     }
     assert!(!track.is_synchronized());
+}
+
+#[test]
+fn a_late_first_keyframe_is_made_up_for_before_reports_come() {
+    let epoch = Instant::now();
+    let at = |ms: u64| epoch + Duration::from_millis(ms);
+    let mut track = RoomClock::new(epoch).participant().track(VIDEO);
+    assert_eq!(track.timestamp_us(0, at(130)), 130_000);
+    let mut last = 130_000;
+    for n in 1..40_u32 {
+        // Thirty milliseconds of way, and the first picture took a hundred more.
+        let time = track.timestamp_us(n * 3_000, at(u64::from(n) * 1_000 / 30 + 31));
+        assert!(time > last);
+        last = time;
+        let error = time - i64::from(n) * 1_000_000 / 30 - 30_000;
+        assert!(n < 27 || error.abs() <= 4_000, "{error} us at {n}");
+    }
+    assert!(!track.is_synchronized());
+    // Nobody sees less, and pictures stay as far apart as they were taken.
+    let mut track = RoomClock::new(epoch).participant().track(VIDEO);
+    for n in 0..40_u32 {
+        let late = if n == 0 { 15 } else { 0 };
+        let arrival = at(u64::from(n) * 1_000 / 30 + late + 30);
+        let time = track.timestamp_us(n * 3_000, arrival);
+        assert!((time - 45_000 - i64::from(n) * 1_000_000 / 30).abs() <= 1);
+    }
 }
 
 #[test]
@@ -157,6 +184,65 @@ fn without_drift_reports_leave_the_spacing_exact() {
             .windows(2)
             .all(|pair| pair[1] - pair[0] == 20_000)
     );
+}
+
+/// Sound and pictures of the same moments, reported each `interval` of 20 ms. `ahead_us` tells how
+/// far the wall clock in the reports is ahead, of pictures and of sound; `check` sees how far apart
+/// both are placed.
+fn side_by_side(
+    ppm: i64,
+    interval: i64,
+    ahead_us: impl Fn(i64) -> (i64, i64),
+    check: impl Fn(i64, i64),
+) -> TrackClock {
+    let epoch = Instant::now();
+    let sender = Sender { epoch, ppm };
+    let participant = RoomClock::new(sender.epoch).participant();
+    let mut video = participant.track(VIDEO);
+    let mut audio = participant.track(AUDIO);
+    for i in 0..3_000_i64 {
+        let capture = i * 20_000;
+        let arrival = sender.at(capture + 10_000);
+        let sound_rtp = sender.rtp(capture, AUDIO, 9);
+        let picture_rtp = sender.rtp(capture, VIDEO, 7);
+        let sound = audio.timestamp_us(sound_rtp, arrival);
+        let picture = video.timestamp_us(picture_rtp, arrival);
+        if i % interval == 10 {
+            let (pictures_us, sound_us) = ahead_us(i);
+            video.handle_sender_report(sender.ntp(capture + pictures_us), picture_rtp, arrival);
+            audio.handle_sender_report(sender.ntp(capture + sound_us), sound_rtp, arrival);
+        }
+        check(i, picture - sound);
+    }
+    audio
+}
+
+#[test]
+fn a_report_of_a_busy_sender_does_not_part_sound_and_picture() {
+    // What was sent 80 ms late is told as if it were of now, in two reports of five.
+    let late = |i: i64| if i / 150 % 5 < 2 { 80_000 } else { 0 };
+    side_by_side(
+        50,
+        150,
+        |i| (late(i), 0),
+        |i, apart| {
+            // Reports come every three seconds; with two there is no telling which is wrong, with
+            // three of which two are late neither.
+            assert!(i <= 700 || apart.abs() <= 4_000, "{apart} us at {i}");
+        },
+    );
+}
+
+#[test]
+fn a_wall_clock_that_was_set_by_two_seconds_is_followed_by_the_second_report() {
+    let set = |i| if i >= 1_000 { 2_000_000 } else { 0 };
+    let audio = side_by_side(
+        0,
+        100,
+        |i| (set(i), set(i)),
+        |i, apart| assert!(apart.abs() <= 4_000, "{apart} us at {i}"),
+    );
+    assert_eq!(audio.told.0.len(), 5);
 }
 
 #[test]

@@ -121,11 +121,12 @@ impl Depacketizer {
     }
 
     /// The number of the frame that this payload certainly begins, for a payload format that has
-    /// numbers (VP8) and a sender that gives them.
+    /// numbers (VP8, VP9) and a sender that gives them.
     #[must_use]
     pub fn picture_number(&self, payload: &[u8]) -> Option<PictureNumber> {
         match &self.0 {
             Format::Vp8(_) => vp8::picture_number(payload),
+            Format::Vp9(_) => vp9::picture_number(payload),
             _ => None,
         }
     }

@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 
-use super::{DepacketizeError, Depacketized};
+use super::{DepacketizeError, Depacketized, PictureNumber};
 use crate::codec::Codec;
 use crate::codec::vp9::{FrameHeader, MAX_INDEX, References, append_index, frames, hide};
 use crate::frame::VideoSize;
@@ -18,6 +18,8 @@ struct Descriptor {
     layer_start: bool,
     /// SID: the spatial layer; 0 when it is not told.
     spatial_id: u8,
+    /// The picture ID, the same in all layers.
+    picture: Option<PictureNumber>,
 }
 
 impl Descriptor {
@@ -32,9 +34,14 @@ impl Descriptor {
         let first = next()?;
         let flag = |mask: u8| first & mask != 0;
         let (inter_picture, flexible) = (flag(0x40), flag(0x10));
-        // I: the picture ID has seven bits, or fifteen when its M bit is set.
-        if flag(0x80) && next()? & 0x80 != 0 {
-            next()?;
+        let mut picture = None;
+        if flag(0x80) {
+            let id = next()?;
+            picture = Some(PictureNumber::new(id.into(), 7));
+            // The M bit makes the picture ID two bytes long.
+            if id & 0x80 != 0 {
+                picture = Some(PictureNumber::new(u16::from_be_bytes([id, next()?]), 15));
+            }
         }
         let mut spatial_id = 0;
         if flag(0x20) {
@@ -70,6 +77,7 @@ impl Descriptor {
             length: payload.len() - rest.len(),
             layer_start: flag(0x08),
             spatial_id,
+            picture,
         })
     }
 }
@@ -79,6 +87,13 @@ impl Descriptor {
 pub(super) fn is_frame_start(payload: &[u8]) -> bool {
     Descriptor::parse(payload)
         .is_some_and(|descriptor| descriptor.layer_start && descriptor.spatial_id == 0)
+}
+
+/// The number of the picture that this payload begins.
+pub(super) fn picture_number(payload: &[u8]) -> Option<PictureNumber> {
+    let descriptor = Descriptor::parse(payload)?;
+    let starts = descriptor.layer_start && descriptor.spatial_id == 0;
+    descriptor.picture.filter(|_| starts)
 }
 
 /// Builds superframes; remembers the sizes of reference frames.

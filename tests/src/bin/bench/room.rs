@@ -46,7 +46,8 @@ struct Recorded {
 
 struct Round {
     ours: Recorded,
-    theirs: Recorded,
+    /// `None` when it writes nothing.
+    theirs: Option<Recorded>,
     server: Cost,
     publisher: Cost,
 }
@@ -82,10 +83,10 @@ pub(crate) fn compare(arguments: &Arguments, tools: &Tools, codec: VideoCodec, t
                 PublishOptions::microphone(audio.clone()),
             ];
             let round = round(arguments.window, tools, &server, number, media).await;
-            eprintln!(
-                "round {number}: ours {:.2} %, theirs {:.2} %",
-                round.ours.cost.cpu, round.theirs.cost.cpu
-            );
+            let theirs = round.theirs.map(|theirs| theirs.cost.cpu);
+            let theirs = theirs.map_or("nothing".to_owned(), |cpu| format!("{cpu:.2} %"));
+            let ours = round.ours.cost.cpu;
+            eprintln!("round {number}: ours {ours:.2} %, theirs {theirs}");
             rounds.push(round);
         }
         rounds
@@ -96,10 +97,9 @@ pub(crate) fn compare(arguments: &Arguments, tools: &Tools, codec: VideoCodec, t
         middle(&|round| round.ours.cost.cpu),
         middle(&|round| round.ours.cost.memory),
     );
-    let (their_cpu, their_memory) = (
-        middle(&|round| round.theirs.cost.cpu),
-        middle(&|round| round.theirs.cost.memory),
-    );
+    let theirs: Vec<Recorded> = rounds.iter().filter_map(|round| round.theirs).collect();
+    let their = |of: fn(&Recorded) -> f64| median(theirs.iter().map(of));
+    let (their_cpu, their_memory) = (their(|it| it.cost.cpu), their(|it| it.cost.memory));
     let row = |name: &str, cpu: f64, memory: f64, frames: Option<f64>| {
         vec![
             name.to_owned(),
@@ -109,7 +109,7 @@ pub(crate) fn compare(arguments: &Arguments, tools: &Tools, codec: VideoCodec, t
         ]
     };
     let heads = ["", "CPU of one core", "peak memory", "frames/s"];
-    table::print(&[
+    let mut rows = vec![
         heads.map(str::to_owned).to_vec(),
         row(
             "livekit-stream record",
@@ -117,25 +117,28 @@ pub(crate) fn compare(arguments: &Arguments, tools: &Tools, codec: VideoCodec, t
             ours_memory,
             Some(middle(&|round| round.ours.frames_per_second)),
         ),
-        row(
-            "seeds_chain.py",
-            their_cpu,
-            their_memory,
-            Some(middle(&|round| round.theirs.frames_per_second)),
-        ),
-        row(
-            "(livekit-server)",
-            middle(&|round| round.server.cpu),
-            middle(&|round| round.server.memory),
-            None,
-        ),
-        row(
-            "(publisher and this program)",
-            middle(&|round| round.publisher.cpu),
-            middle(&|round| round.publisher.memory),
-            None,
-        ),
-    ]);
+    ];
+    if !theirs.is_empty() {
+        let frames = their(|it| it.frames_per_second);
+        rows.push(row("seeds_chain.py", their_cpu, their_memory, Some(frames)));
+    }
+    rows.push(row(
+        "(livekit-server)",
+        middle(&|round| round.server.cpu),
+        middle(&|round| round.server.memory),
+        None,
+    ));
+    rows.push(row(
+        "(publisher and this program)",
+        middle(&|round| round.publisher.cpu),
+        middle(&|round| round.publisher.memory),
+        None,
+    ));
+    table::print(&rows);
+    if theirs.is_empty() {
+        println!("no ratio: the chain gets no pictures of this codec");
+        return;
+    }
     targets.cpu.print("CPU", ours_cpu, their_cpu);
     match targets.memory {
         Some(target) => target.print("memory", ours_memory, their_memory),
@@ -162,9 +165,14 @@ async fn round(
     let length = START_DEADLINE + WARM_UP + window + MARGIN;
     let mut theirs = Recording::theirs(tools, server, &room, length, folder.path());
     let mut ours = Recording::ours(tools, server, &room, folder.path());
-    theirs.begun().await;
+    let their_file = theirs.begun().await;
     let theirs_began = Instant::now();
-    ours.begun().await;
+    assert!(
+        ours.begun().await,
+        "{} writes nothing: {}",
+        ours.name,
+        ours.log()
+    );
     tokio::time::sleep(WARM_UP).await;
 
     let others = [server.process_id().unwrap_or(0), std::process::id()];
@@ -210,10 +218,10 @@ async fn round(
             cost: of_ours,
             frames_per_second: count as f64 * 1e6 / duration_us.max(1) as f64,
         },
-        theirs: Recorded {
+        theirs: their_file.then(|| Recorded {
             cost: of_theirs,
             frames_per_second: their_frames.unwrap_or(0.0) / theirs_length.as_secs_f64(),
-        },
+        }),
         server: of_server,
         publisher: of_publisher,
     }
