@@ -48,8 +48,8 @@ pub struct TrackReport {
     pub packets_lost: u64,
     /// RTP packets that came by retransmission.
     pub packets_recovered: u64,
-    /// Frames that came and were not written: undecodable after a loss, or dropped as the disk,
-    /// the network or the encoder was behind.
+    /// Frames that came and were not written: undecodable after a loss, dropped as the disk, the
+    /// network or the encoder was behind, or sound from before the first picture.
     pub frames_dropped: u64,
     /// Silence put in where no sound came, in microseconds.
     pub silence_us: i64,

@@ -14,6 +14,9 @@ use livekit_stream_tests::publisher::{PublishOptions, Publisher};
 use livekit_stream_tests::recording::Recording;
 use livekit_stream_tests::require;
 
+/// The clips' first beep begins with their first picture.
+const BEEP_US: i64 = 100_000;
+
 fn microphone(report: &RecordingReport) -> &TrackReport {
     let is_microphone = |track: &&TrackReport| track.source == TrackSource::Microphone;
     report
@@ -55,8 +58,12 @@ async fn silence_that_was_not_sent_is_put_in_and_beeps_stay_with_their_flashes()
 
     let sound = microphone(&recorded.report);
     assert_eq!(sound.packets_lost, 0);
-    // A sender report may move the sound over a packet that has been written.
-    assert!(sound.frames_dropped <= 1, "{}", sound.frames_dropped);
+    // The first keyframe is large and may come later than the beep at its side, of which the packets
+    // before it are left out. A sender report may move the sound over one more.
+    let beep_end_us = sent[0].media_us + BEEP_US;
+    let beep = sent.iter().filter(|packet| packet.media_us < beep_end_us);
+    let most = beep.count() as u64 + 1;
+    assert!(sound.frames_dropped <= most, "{}", sound.frames_dropped);
     let silent = sound.silence_us as f64 / sound.duration_us as f64;
     assert!((0.6..0.95).contains(&silent), "{silent} of it is silence");
     assert_without_gap(&recorded.path);
