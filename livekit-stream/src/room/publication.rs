@@ -197,6 +197,8 @@ impl RemoteTrackPublication {
     /// Asks for a layer of a video that is published in several. The size changes in mid-stream,
     /// at a keyframe. Takes the place of [`set_video_dimensions`](Self::set_video_dimensions).
     ///
+    /// LiveKit's server begins with a higher layer where the publisher does not send this one yet.
+    ///
     /// # Errors
     /// [`SubscribeError::RoomClosed`].
     pub async fn set_video_quality(&self, quality: VideoQuality) -> Result<(), SubscribeError> {
