@@ -68,16 +68,6 @@ fn time_us(line: &str) -> i64 {
     number.unwrap_or_else(|| panic!("no time in {line:?}"))
 }
 
-/// As far apart as they were taken, but where a first picture that came late is made up for: an
-/// eighth nearer.
-fn assert_steady(lines: &[String], step_us: i64) {
-    for pair in lines.windows(2) {
-        let step = time_us(&pair[1]) - time_us(&pair[0]);
-        let steady = step_us * 7 / 8 - 1_000..=step_us + 1_000;
-        assert!(steady.contains(&step), "{step} us between {pair:?}");
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn frames_prints_the_pictures_of_a_camera() {
     require!(Peer::LiveKit, Peer::Ffmpeg);
@@ -88,7 +78,7 @@ async fn frames_prints_the_pictures_of_a_camera() {
     let pictures = &lines[1..41];
     let size_and_format = "us 640x360 0 degrees I420";
     assert!(pictures.iter().all(|line| line.ends_with(size_and_format)));
-    assert_steady(pictures, 33_333);
+    media::assert_steady(pictures.iter().map(|line| time_us(line)), 33_333);
     // What came before the keyframe that reading starts with counts as dropped.
     assert!(lines[41].ends_with(" dropped, 0 errors"), "{}", lines[41]);
 }
@@ -106,8 +96,14 @@ async fn record_writes_a_playable_file() {
     assert!(lines[2].starts_with("microphone Opus Copied as Opus: "));
     let probe = media::assert_plays(&path);
     assert_eq!((probe.video().width, probe.audio().channels), (640, 2));
-    let pictures = media::decoded_frames(&path);
-    assert!((85..=91).contains(&pictures), "{pictures} pictures in 3 s");
+    let pictures = probe.packets_of(probe.video());
+    assert_eq!(media::decoded_frames(&path), pictures.len());
+    let times = pictures.iter().filter_map(|picture| picture.pts_us);
+    let times: Vec<i64> = times.collect();
+    let span = times[times.len() - 1] - times[0];
+    // Three seconds, the last of which the sound may end.
+    assert!((2_800_000..3_000_000).contains(&span), "{span} us");
+    media::assert_steady(times, 33_333);
     media::assert_in_sync(&path, 1);
 }
 
@@ -182,7 +178,7 @@ async fn webrtc_track_reads_pictures_without_livekit() {
     let lines = run(command).await;
     assert_eq!(lines.len(), 30, "{lines:#?}");
     assert!(lines.iter().all(|line| line.contains(" us 320x240 luma ")));
-    assert_steady(&lines, 20_000);
+    media::assert_steady(lines.iter().map(|line| time_us(line)), 20_000);
     let luma = |line: &String| {
         line.rsplit(' ')
             .next()

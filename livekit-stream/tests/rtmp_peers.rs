@@ -96,7 +96,9 @@ async fn nginx_that_restarts_gets_the_stream_again_from_a_keyframe() {
     };
     let frames = clip();
     let url = format!("rtmp://127.0.0.1:{port}/live/{KEY}");
-    let publisher = RtmpPublisher::new(url.parse().unwrap(), options()).unwrap();
+    let mut options = options();
+    options.reconnect.max_attempts = 500;
+    let publisher = RtmpPublisher::new(url.parse().unwrap(), options).unwrap();
     publisher.set_audio_track(AudioTrack::aac(48_000, 2).unwrap());
     soon("publishing", publisher.published()).await.unwrap();
     let (before, after) = frames.split_at(frames.len() / 3);

@@ -206,6 +206,9 @@ fn is_rtp(datagram: &[u8]) -> bool {
     matches!(datagram, [128..=191, kind, ..] if !(64..=95).contains(&(kind & 0x7F)))
 }
 
+/// What the library asks for on its own sockets, in bytes.
+const RECEIVE_BUFFER: usize = 4 << 20;
+
 #[derive(Debug)]
 struct ImpairedRuntime(Impairment);
 
@@ -216,6 +219,8 @@ impl Runtime for ImpairedRuntime {
 
     fn wrap_udp_socket(&self, socket: std::net::UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {
         self.0.state().addresses.push(socket.local_addr()?);
+        // What is lost is the impairment's doing, not that of a test that waits for its turn.
+        socket2::SockRef::from(&socket).set_recv_buffer_size(RECEIVE_BUFFER)?;
         Ok(Arc::new(ImpairedSocket {
             inner: TokioRuntime.wrap_udp_socket(socket)?,
             impairment: self.0.clone(),

@@ -251,7 +251,7 @@ mod tests {
         let mut command = Command::new("sh");
         // The pipes close only when the inner sleep is dead too.
         command.args(["-c", "echo begun; sleep 60; true"]);
-        let output = run(&mut command, Duration::from_millis(300));
+        let output = run(&mut command, Duration::from_secs(3));
         assert_eq!(
             (output.status, output.stdout.as_slice()),
             (None, &b"begun\n"[..])

@@ -8,7 +8,7 @@ use std::time::Duration;
 use livekit_stream_tests::peers::Peer;
 use livekit_stream_tests::{process, require};
 
-const DEADLINE: Duration = Duration::from_secs(300);
+const DEADLINE: Duration = Duration::from_secs(600);
 
 #[test]
 fn nothing_is_left_behind_by_people_who_come_and_go() {

@@ -425,6 +425,11 @@ pub async fn nginx(dir: &Path) -> Option<(Process, u16)> {
         .spawn()
         .unwrap();
     let process = Process(child);
+    listens(dir, port).await;
+    Some((process, port))
+}
+
+async fn listens(dir: &Path, port: u16) {
     let began = Instant::now();
     while tokio::net::TcpStream::connect(("127.0.0.1", port))
         .await
@@ -437,17 +442,18 @@ pub async fn nginx(dir: &Path) -> Option<(Process, u16)> {
         );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    Some((process, port))
 }
 
-/// Starts the same nginx again; it need not listen yet.
-pub fn nginx_again(dir: &Path) -> Option<Process> {
+/// Starts the same nginx again, on the port that it had.
+pub async fn nginx_again(dir: &Path, port: u16) -> Option<Process> {
     let child = Command::new("nginx")
         .args(["-p", dir.to_str()?, "-c", "nginx.conf", "-e", "error.log"])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn();
-    child.ok().map(Process)
+    let process = Process(child.ok()?);
+    listens(dir, port).await;
+    Some(process)
 }
 
 /// Waits until nginx has logged `text` `count` times.

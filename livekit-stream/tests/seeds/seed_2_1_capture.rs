@@ -278,27 +278,18 @@ async fn a_server_that_restarts_is_played_again() {
         return;
     };
     let url = format!("rtmp://127.0.0.1:{port}/live/{KEY}");
+    let mut reconnect = options().reconnect;
+    reconnect.max_attempts = 500;
     let builder = RtmpCapture::builder(&url).buffer_size(0);
-    let capture = builder
-        .reconnect(options().reconnect)
-        .start()
-        .await
-        .unwrap();
+    let capture = builder.reconnect(reconnect).start().await.unwrap();
     let log = dir.path().join("ffmpeg.log");
     let publisher = publish(&url, 30, H264, &log);
     let before = soon("a picture", capture.get_frame()).await.unwrap();
     drop((publisher, first));
-    let Some(_second) = nginx_again(dir.path()) else {
+    let Some(_second) = nginx_again(dir.path(), port).await else {
         return;
     };
-    let _publisher = loop {
-        // Until nginx listens again.
-        let mut publisher = publish(&url, 30, H264, &log);
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        if publisher.0.try_wait().unwrap().is_none() {
-            break publisher;
-        }
-    };
+    let _publisher = publish(&url, 30, H264, &log);
     soon("the second connection", async {
         while capture.stats().reconnects == 0 {
             tokio::time::sleep(Duration::from_millis(20)).await;

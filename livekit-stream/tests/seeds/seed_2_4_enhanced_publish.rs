@@ -84,6 +84,7 @@ async fn publish(url: &str, frames: &[EncodedFrame], mode: EnhancedRtmp) -> Publ
     let mut options = enhanced(mode);
     // A server that is just being started.
     options.reconnect.first_connection = true;
+    options.reconnect.max_attempts = 500;
     let publisher = RtmpPublisher::new(url.parse().unwrap(), options).unwrap();
     publisher.set_audio_track(AudioTrack::opus(2));
     soon("publishing", publisher.published()).await.unwrap();

@@ -31,21 +31,25 @@ async fn the_frame_rates_of_both_are_the_publishers() {
     let monitor = StreamMonitor::new();
     monitor.attach("in", Arc::clone(&source));
     monitor.attach("out", output.monitored());
-    let mut highest = [0.0_f64; 3];
+    let mut measured = [const { Vec::new() }; 3];
     let mut pictures = source.frames();
     while let Some(picture) = soon("a picture", pictures.next()).await {
         output.write_frame(&picture.frame).await.unwrap();
-        let metric = |metric, stream| monitor.get_metric(metric, Some(stream)).unwrap_or(0.0);
+        let metric = |metric, stream| monitor.get_metric(metric, Some(stream));
         let now = [
             metric(Metric::Fps, "in"),
             metric(Metric::Fps, "out"),
             metric(Metric::Bitrate, "out"),
         ];
-        for (highest, now) in highest.iter_mut().zip(now) {
-            *highest = highest.max(now);
+        for (measured, now) in measured.iter_mut().zip(now) {
+            measured.extend(now);
         }
     }
-    let [received, sent, bits] = highest;
+    // FFmpeg catches up with what it was late with at its start: most of the time counts.
+    let [received, sent, bits] = measured.map(|mut values| {
+        values.sort_by(f64::total_cmp);
+        values[values.len() / 2]
+    });
     // FFmpeg keeps its pace, ours depends on the machine.
     assert!((20.0..35.0).contains(&received), "{received} a second");
     assert!((10.0..50.0).contains(&sent), "{sent} a second");

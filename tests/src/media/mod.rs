@@ -70,6 +70,24 @@ pub fn assert_plays(path: &Path) -> Probe {
     probe
 }
 
+/// Asserts that times in microseconds are so far apart, but where the clock is corrected: by an
+/// eighth at most, as for a first picture that came late.
+///
+/// # Panics
+///
+/// At the first two that are not.
+pub fn assert_steady(times_us: impl IntoIterator<Item = i64>, step_us: i64) {
+    let times_us: Vec<_> = times_us.into_iter().collect();
+    let slack = step_us / 8 + 1_000;
+    for (number, pair) in times_us.windows(2).enumerate() {
+        let step = pair[1] - pair[0];
+        assert!(
+            (step - step_us).abs() <= slack,
+            "{step} us behind the {number}th, not {step_us}"
+        );
+    }
+}
+
 fn ffmpeg(loglevel: &str) -> Command {
     let mut command = Command::new(Peer::Ffmpeg.path());
     command.args(["-hide_banner", "-nostdin", "-loglevel", loglevel]);

@@ -2,7 +2,7 @@
 //! second, all from one clock, so that the reports map every track to the same wall clock exactly.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -28,6 +28,10 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 const NTP_UNIX_OFFSET: u64 = 2_208_988_800;
 /// Opus packets of the clips last 20 ms.
 const OPUS_PACKET: Duration = Duration::from_millis(20);
+
+/// The jump to a keyframe that was asked for comes so many pictures later, so that the sound at the
+/// pictures' side knows of it however late its task runs.
+const LEAD: u32 = 3;
 
 /// Of so many packets of silence one is sent with discontinuous transmission.
 const SILENT_PACKETS: usize = 20;
@@ -64,15 +68,28 @@ impl Clock {
 #[derive(Debug)]
 pub(super) struct Timeline {
     start: Instant,
-    skipped_us: AtomicI64,
+    /// From when on, and over how much of the clip.
+    jumps: Mutex<Vec<(Instant, Duration)>>,
 }
 
 impl Timeline {
     pub(super) fn start() -> Self {
         Self {
             start: Instant::now(),
-            skipped_us: AtomicI64::new(0),
+            jumps: Mutex::default(),
         }
+    }
+
+    fn jump(&self, from: Instant, over: Duration) {
+        let mut jumps = self.jumps.lock().unwrap_or_else(PoisonError::into_inner);
+        jumps.push((from, over));
+    }
+
+    /// How much of the clip has been skipped before what is due at an instant.
+    fn skipped(&self, due: Instant) -> Duration {
+        let jumps = self.jumps.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = jumps.iter().filter(|(from, _)| *from <= due);
+        before.map(|(_, over)| *over).sum()
     }
 }
 
@@ -303,23 +320,39 @@ pub(super) async fn play_video(
     let count = clip.units.len();
     let mut index = 0;
     let mut needs_keyframe = true;
+    // At which tick, and over how many pictures.
+    let mut jump: Option<(u32, u32)> = None;
+    let next_keyframe = |index: usize| {
+        let ahead = (0..count).find(|ahead| clip.units[(index + ahead) % count].keyframe);
+        ahead.map(|ahead| ahead as u32)
+    };
     for tick in 0u32.. {
         let due = timeline.start + clip_time(tick, clip.options.fps);
         sleep_until(due.into()).await;
-        needs_keyframe |= answer_requests && control.keyframe_wanted.swap(false, Ordering::Relaxed);
+        let asked = answer_requests && control.keyframe_wanted.swap(false, Ordering::Relaxed);
+        if asked
+            && jump.is_none()
+            && let Some(over) = next_keyframe(index).and_then(|ahead| ahead.checked_sub(LEAD))
+        {
+            let from = timeline.start + clip_time(tick + LEAD, clip.options.fps);
+            timeline.jump(from, clip_time(over, clip.options.fps));
+            jump = Some((tick + LEAD, over));
+        }
+        if let Some((_, over)) = jump.take_if(|(at, _)| *at == tick) {
+            index += over as usize;
+            needs_keyframe = true;
+        }
         needs_keyframe |= control.was_muted.swap(false, Ordering::Relaxed);
         if control.muted.load(Ordering::Relaxed) {
             index += 1;
             continue;
         }
         if needs_keyframe {
-            let Some(ahead) = (0..count).find(|ahead| clip.units[(index + ahead) % count].keyframe)
-            else {
+            let Some(ahead) = next_keyframe(index) else {
                 return;
             };
-            index += ahead;
-            let skipped = clip_time(ahead as u32, clip.options.fps).as_micros() as i64;
-            timeline.skipped_us.fetch_add(skipped, Ordering::Relaxed);
+            index += ahead as usize;
+            timeline.jump(due, clip_time(ahead, clip.options.fps));
         }
         if index >= count && !repeat {
             return;
@@ -357,14 +390,13 @@ pub(super) async fn play_audio(
     timeline: Arc<Timeline>,
     control: Arc<Control>,
 ) {
-    let packet_us = OPUS_PACKET.as_micros() as i64;
     let mut silent = 0;
     for tick in 0u32.. {
         let due = timeline.start + OPUS_PACKET * tick;
         sleep_until(due.into()).await;
-        let skipped = timeline.skipped_us.load(Ordering::Relaxed);
         // The nearest packet: a jump of the picture is no whole number of packets.
-        let skipped_packets = (skipped + packet_us / 2) / packet_us;
+        let skipped = timeline.skipped(due) + OPUS_PACKET / 2;
+        let skipped_packets = skipped.as_micros() / OPUS_PACKET.as_micros();
         let index = tick as usize + skipped_packets as usize;
         if index >= clip.packets.len() && !repeat {
             return;

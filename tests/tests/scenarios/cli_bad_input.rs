@@ -197,8 +197,8 @@ async fn a_full_disk_keeps_what_was_written() {
     let server = LiveKitServer::start().await;
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("out.mp4");
-    // Files of this shell's children end at 256 KiB, as a full disk does.
-    let mut command = cli::in_shell("ulimit -f 512", &cli::record(&server, &path));
+    // Files of this shell's children end at 512 KiB, as a full disk does.
+    let mut command = cli::in_shell("ulimit -f 1024", &cli::record(&server, &path));
     let mut program = cli::Program::start(&mut command);
     let token = server.publisher_token("room", "alice");
     let publisher = Publisher::join(&server.url(), &token).await;

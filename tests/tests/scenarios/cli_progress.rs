@@ -89,7 +89,8 @@ async fn a_terminal_shows_lines_that_live_until_ctrl_c() {
         camera >= 3 && lines.iter().any(|line| tells_the_microphone(line))
     });
     shown.await;
-    assert!(tracks[0].sent().len() < 12 * 30, "a new line each second");
+    // Plain lines would come every five seconds.
+    assert!(tracks[0].sent().len() < 15 * 30, "a new line each second");
     program.press_ctrl_c();
     let ended = program.ended(DEADLINE).await;
     publisher.leave().await;

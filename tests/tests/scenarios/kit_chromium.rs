@@ -1,7 +1,7 @@
 //! The kit's browser publishes into a room, and plays what a SourceBuffer can play.
 
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use livekit_stream_tests::chromium::{self, BrowserOptions, BrowserPublisher};
 use livekit_stream_tests::clip::{AudioClip, VideoClip, VideoCodec, VideoOptions};
@@ -9,9 +9,22 @@ use livekit_stream_tests::livekit::LiveKitServer;
 use livekit_stream_tests::peers::Peer;
 use livekit_stream_tests::publisher::Subscriber;
 use livekit_stream_tests::{process, require};
-use serde_json::json;
+use serde_json::{Value, json};
 
 const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Waits until the server tells of participants in the room what is wanted.
+async fn until(server: &LiveKitServer, wanted: impl Fn(&[Value]) -> bool) {
+    let end = Instant::now() + DEADLINE;
+    loop {
+        let participants = server.participants("room").await;
+        if wanted(&participants) {
+            return;
+        }
+        assert!(Instant::now() < end, "{participants:#?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_browser_publishes_mutes_and_leaves() {
@@ -44,24 +57,23 @@ async fn a_browser_publishes_mutes_and_leaves() {
     );
 
     browser.mute_camera().await;
-    let participants = server.participants("room").await;
-    let tracks = participants
-        .iter()
-        .find(|one| one["identity"] == "browser")
-        .map(|one| one["tracks"].clone())
-        .expect("the browser is in the room");
-    let video = tracks.as_array().and_then(|tracks| {
-        tracks
-            .iter()
-            .find(|track| track["sid"] == browser.video_sid())
-    });
-    let video = video.expect("the muted track stays");
-    assert_eq!(video["muted"], json!(true));
+    // The browser has sent it, which the server need not have read yet.
+    let is_muted = |participants: &[Value]| {
+        let browsers = participants.iter().find(|one| one["identity"] == "browser");
+        let tracks = browsers.and_then(|one| one["tracks"].as_array());
+        let mut tracks = tracks.expect("the browser is in the room").iter();
+        let video = tracks.find(|track| track["sid"] == browser.video_sid());
+        video.expect("the muted track stays")["muted"] == json!(true)
+    };
+    until(&server, is_muted).await;
     browser.unmute_camera().await;
 
     browser.leave().await;
-    let identities: Vec<_> = server.participants("room").await;
-    assert!(identities.iter().all(|one| one["identity"] != "browser"));
+    let is_gone = |participants: &[Value]| {
+        let mut others = participants.iter();
+        others.all(|one| one["identity"] != "browser")
+    };
+    until(&server, is_gone).await;
     listener.leave().await;
 }
 

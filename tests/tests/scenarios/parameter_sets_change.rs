@@ -48,7 +48,7 @@ async fn of_h264_in_pictures_a_recording_and_rtmp() {
         .start()
         .expect("started");
     nginx.published("key", DEADLINE).await;
-    let mut pull = nginx.pull(LIVE, "key", 5).await;
+    let mut pull = nginx.pull(LIVE, "key", 8).await;
     let frames = take(&mut video, 200).await;
     assert_eq!(video.errors(), 0, "{:?}", video.last_error());
     let flv = pull.finish(DEADLINE).await.to_owned();

@@ -8,7 +8,7 @@ use futures::StreamExt;
 use livekit_stream::{EncodedVideoStream, Recorder, RecordingReport, TrackSource, Treatment};
 use livekit_stream_tests::chromium::{self, BrowserOptions, BrowserPublisher};
 use livekit_stream_tests::clip::{AudioClip, VideoClip, VideoCodec, VideoOptions};
-use livekit_stream_tests::guest::{DEADLINE, Guest};
+use livekit_stream_tests::guest::{DEADLINE, Guest, eventually};
 use livekit_stream_tests::livekit::LiveKitServer;
 use livekit_stream_tests::media;
 use livekit_stream_tests::peers::Peer;
@@ -169,6 +169,14 @@ async fn clips_are_copied_bit_for_bit_or_transcoded_in_sync() {
     }
     for clip in &clips {
         clip.tracks[0].sent_at_least(180, DEADLINE).await;
+        let is_recorded = || {
+            let progress = clip.recorder.progress();
+            progress
+                .tracks
+                .first()
+                .is_some_and(|video| video.frames >= 120)
+        };
+        eventually(clip.row.name, is_recorded).await;
     }
     let mut ended = Vec::new();
     for clip in clips {
@@ -242,7 +250,7 @@ async fn a_browsers_camera_plays_with_simulcast_and_without() {
         assert!(video.frames > 30, "{}: {}", row.name, video.frames);
         // A smaller layer, or a smaller picture where the machine is busy, made even.
         let difference = (video.width * 9).abs_diff(video.height * 16);
-        assert!(difference <= 16, "{}: {}", row.name, video.height);
+        assert!(difference <= 32, "{}: {}", row.name, video.height);
         file.assert_plays(row).await;
     }
 }

@@ -37,7 +37,7 @@ async fn five_percent_of_loss_and_a_burst_leave_no_broken_picture() {
     );
     // Whatever was written is what was sent: nothing torn, nothing invented.
     let pictures = media::h264_pictures(&recorded.path);
-    assert!(pictures.len() >= 240, "{} of 300 pictures", pictures.len());
+    assert!(pictures.len() >= 200, "{} of 300 pictures", pictures.len());
     media::assert_some_of(&tracks[0].sent_frames(), &pictures);
     media::assert_in_sync(&recorded.path, 1);
 }

@@ -10,7 +10,7 @@ use livekit_stream::{
 };
 use livekit_stream_tests::cli;
 use livekit_stream_tests::clip::{AudioClip, VideoClip, VideoOptions};
-use livekit_stream_tests::guest::{DEADLINE, Guest};
+use livekit_stream_tests::guest::{DEADLINE, Guest, eventually};
 use livekit_stream_tests::livekit::LiveKitServer;
 use livekit_stream_tests::media;
 use livekit_stream_tests::peers::Peer;
@@ -113,6 +113,14 @@ async fn a_camera_goes_before_a_track_of_unknown_source() {
         .await
         .expect("recording");
     tracks[1].sent_at_least(60, DEADLINE).await;
+    let is_recorded = || {
+        let progress = recorder.progress();
+        progress
+            .tracks
+            .first()
+            .is_some_and(|video| video.frames > 0)
+    };
+    eventually("it is recorded", is_recorded).await;
     let report = recorder.stop().await.expect("a recording");
     alice.leave().await;
     guest.room.close().await;

@@ -8,7 +8,7 @@ use livekit_stream::{EncodedVideoStream, Recorder, RoomOptions, TrackSource, Tre
 use livekit_stream_tests::chromium::{self, BrowserOptions, BrowserPublisher};
 use livekit_stream_tests::cli::{self, Program};
 use livekit_stream_tests::clip::{VideoCodec, VideoOptions};
-use livekit_stream_tests::guest::{DEADLINE, Guest};
+use livekit_stream_tests::guest::{DEADLINE, Guest, eventually};
 use livekit_stream_tests::livekit::LiveKitServer;
 use livekit_stream_tests::peers::Peer;
 use livekit_stream_tests::publisher::{PublishOptions, Publisher};
@@ -34,7 +34,14 @@ async fn record_clip(name: &str, codec: VideoCodec) -> Recorded {
         .publisher
         .publish_all(PublishOptions::camera_and_microphone(options))
         .await;
-    tracks[0].sent_at_least(180, DEADLINE).await;
+    let is_recorded = || {
+        let progress = recording.progress();
+        progress
+            .tracks
+            .first()
+            .is_some_and(|video| video.frames >= 150)
+    };
+    eventually("five seconds are recorded", is_recorded).await;
     let recorded = recording.stop().await;
     let video = &recorded.report.tracks[0];
     assert_eq!(video.treatment, Treatment::Copied);
@@ -135,7 +142,7 @@ async fn the_program_records_webm_by_the_files_name_and_says_what_does_not_go_in
             .await;
         let path = folder.path().join(format!("{works}.webm"));
         let mut command = cli::record(&server, &path);
-        command.args(["--duration", "3"]);
+        command.args(["--duration", "4"]);
         let ended = Program::start(&mut command).ended(DEADLINE).await;
         publisher.leave().await;
         if works {

@@ -27,7 +27,6 @@ async fn is_copied(codec: VideoCodec, name: &str, four_cc: &str, in_mp4: &str) {
     let alice = guest.participant().await;
     let restreamer = Restreamer::builder(&alice)
         .target(target.url("live", "key"))
-        .duration(Duration::from_secs(6))
         .start()
         .expect("started");
     let _tracks = publisher
@@ -44,9 +43,16 @@ async fn is_copied(codec: VideoCodec, name: &str, four_cc: &str, in_mp4: &str) {
         .args(["-t", "3", "-c", "copy"])
         .arg(file("played.mp4"));
     let playing = tokio::task::spawn_blocking(move || process::run_ok(&mut player, DEADLINE));
-    let report = tokio::time::timeout(DEADLINE, restreamer.finished());
-    let report = report.await.expect("an end").expect("a restream");
     playing.await.expect("FFmpeg plays the stream");
+    eventually("pictures are sent", || {
+        let progress = restreamer.progress();
+        progress
+            .targets
+            .first()
+            .is_some_and(|target| target.video_frames >= 150)
+    })
+    .await;
+    let report = restreamer.stop().await.expect("a restream");
     eventually("the stream ends", || target.published().ended == 1).await;
     publisher.leave().await;
     guest.room.close().await;

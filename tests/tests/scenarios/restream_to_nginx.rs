@@ -120,7 +120,7 @@ async fn a_video_stream_forwards_into_an_rtmp_output() {
         .expect("an output");
     let bridge = tokio::spawn(video.map(Ok).forward(rtmp));
     nginx.published("bridge", DEADLINE).await;
-    let mut pull = nginx.pull(LIVE, "bridge", 5).await;
+    let mut pull = nginx.pull(LIVE, "bridge", 9).await;
     let file = pull.finish(DEADLINE).await.to_owned();
     publisher.leave().await;
     let ended = tokio::time::timeout(DEADLINE, bridge)

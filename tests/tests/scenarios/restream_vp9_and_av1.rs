@@ -29,7 +29,7 @@ async fn becomes_h264(codec: VideoCodec, name: &str) {
         ])
         .await;
     nginx.published("key", DEADLINE).await;
-    let mut pull = nginx.pull(LIVE, "key", 6).await;
+    let mut pull = nginx.pull(LIVE, "key", 10).await;
     let file = pull.finish(DEADLINE).await.to_owned();
     let report = restreamer.stop().await.expect("a restream");
     publisher.leave().await;

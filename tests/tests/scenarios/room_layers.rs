@@ -41,7 +41,8 @@ async fn frames_of_width(
             frames.push(frame);
         }
     };
-    let came = tokio::time::timeout(DEADLINE, wanted).await;
+    // A browser climbs to its largest layer within ten seconds, if it has the machine to itself.
+    let came = tokio::time::timeout(3 * DEADLINE, wanted).await;
     assert!(came.is_ok(), "{width} pixels do not come, but {widths:?}");
     frames
 }
@@ -93,14 +94,18 @@ async fn layers_are_switched(options: BrowserOptions) {
     let server = LiveKitServer::start().await;
     let mut guest = Guest::join(&server, "room", "guest").await;
     let token = server.publisher_token("room", "browser");
-    let browser = BrowserPublisher::join(&server.url(), &token, options).await;
-    let publication = camera(&mut guest).await;
-    let participant = guest.room.remote_participant("browser");
-    let participant = participant.expect("the browser is in the room");
-    let mut video = VideoStream::from_participant(&participant, TrackSource::Camera);
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("browser.mp4");
-    let recorder = Recorder::builder(&participant).to_file(&path).await;
+    // Both begin with the browser's first picture.
+    let subscribe = async {
+        let participant = guest.participant().await;
+        let video = VideoStream::from_participant(&participant, TrackSource::Camera);
+        let recorder = Recorder::builder(&participant).to_file(&path).await;
+        (camera(&mut guest).await, video, recorder)
+    };
+    let url = server.url();
+    let join = BrowserPublisher::join(&url, &token, options);
+    let (browser, (publication, mut video, recorder)) = tokio::join!(join, subscribe);
     let recorder = recorder.expect("recording");
 
     let (width, height) = (options.width, options.height);
@@ -214,6 +219,11 @@ async fn assert_shows_what_was_decoded(
     assert_eq!((played.width, played.height), (video.width, video.height));
 }
 
+/// Three streams, which a busy browser would else make smaller.
+fn simulcast(codec: VideoCodec) -> BrowserOptions {
+    BrowserOptions::default().codec(codec).keep_size()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn layers_of_h264_are_switched_while_decoding_and_copying() {
     require!(
@@ -222,7 +232,7 @@ async fn layers_of_h264_are_switched_while_decoding_and_copying() {
         Peer::Chromium,
         Peer::LiveKitClient
     );
-    layers_are_switched(BrowserOptions::default().codec(VideoCodec::H264)).await;
+    layers_are_switched(simulcast(VideoCodec::H264)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -234,7 +244,7 @@ async fn layers_of_vp8_are_switched_while_decoding_and_transcoding() {
         Peer::Chromium,
         Peer::LiveKitClient
     );
-    layers_are_switched(BrowserOptions::default().codec(VideoCodec::Vp8)).await;
+    layers_are_switched(simulcast(VideoCodec::Vp8)).await;
 }
 
 /// Three spatial layers in one stream (SVC), of which the server passes on the lower ones.
@@ -273,7 +283,7 @@ async fn what_was_chosen_is_chosen_again_after_the_server_was_killed() {
     let mut server = LiveKitServer::start().await;
     let mut guest = Guest::join(&server, "room", "guest").await;
     let token = server.publisher_token("room", "browser");
-    let options = BrowserOptions::default().codec(VideoCodec::H264);
+    let options = simulcast(VideoCodec::H264);
     let mut browser = BrowserPublisher::join(&server.url(), &token, options).await;
     let publication = camera(&mut guest).await;
     let participant = guest.room.remote_participant("browser");

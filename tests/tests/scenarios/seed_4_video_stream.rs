@@ -7,7 +7,7 @@ use livekit_stream::{
     EncodedVideoStream, StreamError, TrackSource, VideoFormat, VideoSize, VideoStream,
 };
 use livekit_stream_tests::clip::{AudioClip, VideoClip, VideoCodec, VideoOptions};
-use livekit_stream_tests::guest::{DEADLINE, Guest, take};
+use livekit_stream_tests::guest::{DEADLINE, Guest, eventually, take};
 use livekit_stream_tests::livekit::LiveKitServer;
 use livekit_stream_tests::media;
 use livekit_stream_tests::peers::Peer;
@@ -117,12 +117,9 @@ async fn seed_4_3_a_slow_reader_has_the_newest_pictures_and_disturbs_nobody() {
     let mut quick = VideoStream::builder(&track).capacity(0).build();
     let seen = take(&mut quick, 90).await;
     assert_eq!(quick.dropped_frames(), 0);
+    // All but those that are kept.
+    eventually("pictures are dropped", || slow.dropped_frames() >= 87).await;
     let newest = take(&mut slow, 3).await;
-    assert!(
-        slow.dropped_frames() >= 80,
-        "{} dropped",
-        slow.dropped_frames()
-    );
     let last = seen.last().map_or(0, |last| last.timestamp_us);
     let age = last - newest[0].timestamp_us;
     assert!(

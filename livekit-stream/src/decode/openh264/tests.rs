@@ -90,7 +90,9 @@ fn the_size_may_change_in_mid_stream() {
 
 #[test]
 fn a_damaged_frame_is_an_error_and_the_next_keyframe_heals_it() {
-    let Some(clip) = clip(160, 90, 31, "") else {
+    // What damage does depends on the bytes: the same on every processor.
+    let encode = "-x264-params aud=1:keyint=15:scenecut=0:threads=1:cpu-independent=1";
+    let Some(clip) = clip(160, 90, 31, encode) else {
         return;
     };
     let mut decoder = video_decoder(Codec::H264).expect("built in");
