@@ -31,7 +31,11 @@ const OPUS_PACKET: Duration = Duration::from_millis(20);
 
 /// The jump to a keyframe that was asked for comes so many pictures later, so that the sound at the
 /// pictures' side knows of it however late its task runs.
-const LEAD: u32 = 3;
+const LEAD: usize = 3;
+
+/// And not in so much of each second of the clip: behind its flash and beep, the next ones, which
+/// a jump leads to, would not be told from them.
+const FLASH_AND_BEEP: Duration = Duration::from_millis(400);
 
 /// Of so many packets of silence one is sent with discontinuous transmission.
 const SILENT_PACKETS: usize = 20;
@@ -330,13 +334,20 @@ pub(super) async fn play_video(
         let due = timeline.start + clip_time(tick, clip.options.fps);
         sleep_until(due.into()).await;
         let asked = answer_requests && control.keyframe_wanted.swap(false, Ordering::Relaxed);
-        if asked
-            && jump.is_none()
-            && let Some(over) = next_keyframe(index).and_then(|ahead| ahead.checked_sub(LEAD))
-        {
-            let from = timeline.start + clip_time(tick + LEAD, clip.options.fps);
-            timeline.jump(from, clip_time(over, clip.options.fps));
-            jump = Some((tick + LEAD, over));
+        if asked && jump.is_none() {
+            let fps = clip.options.fps;
+            let may_jump =
+                |lead: &usize| clip_time((index + lead) as u32 % fps, fps) >= FLASH_AND_BEEP;
+            let lead = (LEAD..LEAD + fps as usize).find(may_jump);
+            let lead = lead.unwrap_or(LEAD) as u32;
+            // Another may come by itself before.
+            if let Some(over) = next_keyframe(index).and_then(|ahead| ahead.checked_sub(lead)) {
+                timeline.jump(
+                    timeline.start + clip_time(tick + lead, fps),
+                    clip_time(over, fps),
+                );
+                jump = Some((tick + lead, over));
+            }
         }
         if let Some((_, over)) = jump.take_if(|(at, _)| *at == tick) {
             index += over as usize;
@@ -394,8 +405,9 @@ pub(super) async fn play_audio(
     for tick in 0u32.. {
         let due = timeline.start + OPUS_PACKET * tick;
         sleep_until(due.into()).await;
-        // The nearest packet: a jump of the picture is no whole number of packets.
-        let skipped = timeline.skipped(due) + OPUS_PACKET / 2;
+        // A jump of the picture is no whole number of packets. The one before: what follows on the
+        // beginning of a beep is quiet without it, as Opus predicts it from there.
+        let skipped = timeline.skipped(due);
         let skipped_packets = skipped.as_micros() / OPUS_PACKET.as_micros();
         let index = tick as usize + skipped_packets as usize;
         if index >= clip.packets.len() && !repeat {
