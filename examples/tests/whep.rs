@@ -56,17 +56,14 @@ async fn assert_copied(codec: VideoCodec) -> Probe {
     assert!(packets[0].keyframe, "the file begins with a keyframe");
     let pictures = media::copied_pictures(&path, codec);
     // Times follow the sender reports, by a few milliseconds.
-    let times = packets.iter().filter_map(|picture| picture.pts_us);
-    let times: Vec<i64> = times.collect();
-    let span = times[times.len() - 1] - times[0];
+    let span = media::assert_steady(packets.iter().filter_map(|one| one.pts_us), 33_333);
     assert!((4_930_000..5_000_000).contains(&span), "{span} us");
-    media::assert_steady(times, 33_333);
     assert_eq!(media::decoded_frames(&path), pictures.len());
     media::assert_run_of(&server.sent_frames(0), &pictures);
     let sound = media::opus_without_silence(&path);
     media::assert_run_of(&server.sent_frames(1), &sound);
     assert!(
-        (240..=255).contains(&sound.len()),
+        (245..=255).contains(&sound.len()),
         "{} packets",
         sound.len()
     );

@@ -4,7 +4,6 @@
 mod rtmp_kit;
 
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use livekit_stream::codec::MediaKind;
 use livekit_stream::frame::EncodedFrame;
@@ -110,20 +109,7 @@ async fn nginx_that_restarts_gets_the_stream_again_from_a_keyframe() {
     let config = std::fs::read_to_string(dir.path().join("nginx.conf")).unwrap();
     let config = config.replace(dir.path().to_str().unwrap(), again.to_str().unwrap());
     std::fs::write(again.join("nginx.conf"), config).unwrap();
-    let child = Command::new("nginx")
-        .args([
-            "-p",
-            again.to_str().unwrap(),
-            "-c",
-            "nginx.conf",
-            "-e",
-            "error.log",
-        ])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let second = Process(child);
+    let second = nginx_again(&again, port).await.unwrap();
     logged(&again, "publish: name=", 1).await;
     soon("publishing", publisher.published()).await.unwrap();
     let file = again.join("pulled.flv");

@@ -5,6 +5,7 @@
 mod aac;
 mod choice;
 mod framing;
+pub(crate) mod h264;
 mod libopus;
 mod openh264;
 mod opus;

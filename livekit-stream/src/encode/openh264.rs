@@ -12,6 +12,7 @@ use openh264::encoder::{
 };
 use openh264::formats::YUVSource;
 
+use super::h264::{coded_size, failed};
 use super::{EncodeError, Preset, VideoEncoder, VideoOptions};
 use crate::codec::Codec;
 use crate::frame::{
@@ -100,16 +101,7 @@ impl VideoEncoder for OpenH264Encoder {
         timestamp_us: i64,
         force_keyframe: bool,
     ) -> Result<Option<EncodedFrame>, EncodeError> {
-        let size = VideoSize {
-            width: frame.width() & !1,
-            height: frame.height() & !1,
-        };
-        if size.width < 16 || size.height < 16 {
-            let (width, height) = (frame.width(), frame.height());
-            return Err(failed(&format!(
-                "a {width}x{height} picture is smaller than one macroblock, 16x16"
-            )));
-        }
+        let size = coded_size(frame)?;
         let mut running = match self.running.take() {
             Some(running) if running.size == size && running.color == frame.color() => running,
             _ => self.start(size, frame.color())?,
@@ -171,13 +163,6 @@ impl VideoEncoder for OpenH264Encoder {
             size,
             lost_packets: 0,
         }))
-    }
-}
-
-fn failed(reason: &dyn std::fmt::Display) -> EncodeError {
-    EncodeError::Failed {
-        codec: Codec::H264,
-        reason: reason.to_string(),
     }
 }
 

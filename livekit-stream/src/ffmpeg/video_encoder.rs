@@ -11,6 +11,7 @@ use super::context::{self, Uploader};
 use super::picture::fill;
 use crate::codec::Codec;
 use crate::codec::h264::{self, NalUnitType, START_CODE, annexb_nal_units};
+use crate::encode::h264::{coded_size, failed};
 use crate::encode::{EncodeError, H264Encoder, Preset, VideoEncoder, VideoOptions, encoder_names};
 use crate::frame::{
     ColorMatrix, ColorRange, ColorSpace, EncodedFrame, VideoFormat, VideoFrame, VideoRotation,
@@ -91,16 +92,7 @@ impl VideoEncoder for FfmpegEncoder {
         timestamp_us: i64,
         force_keyframe: bool,
     ) -> Result<Option<EncodedFrame>, EncodeError> {
-        let size = VideoSize {
-            width: frame.width() & !1,
-            height: frame.height() & !1,
-        };
-        if size.width < 16 || size.height < 16 {
-            let (width, height) = (frame.width(), frame.height());
-            return Err(failed(&format_args!(
-                "a {width}x{height} picture is smaller than one macroblock, 16x16"
-            )));
-        }
+        let size = coded_size(frame)?;
         let running = match self.running.take() {
             Some(running) if running.size == size && running.color == frame.color() => running,
             _ => Running::new(self.encoder, &self.options, size, frame.color())
@@ -278,13 +270,6 @@ fn access_unit(annex_b: &[u8]) -> Bytes {
         data.extend_from_slice(unit);
     }
     data.into()
-}
-
-fn failed(reason: &dyn std::fmt::Display) -> EncodeError {
-    EncodeError::Failed {
-        codec: Codec::H264,
-        reason: reason.to_string(),
-    }
 }
 
 #[cfg(test)]

@@ -71,12 +71,12 @@ pub fn assert_plays(path: &Path) -> Probe {
 }
 
 /// Asserts that times in microseconds are so far apart, but where the clock is corrected: by an
-/// eighth at most, as for a first picture that came late.
+/// eighth at most, as for a first picture that came late. Gives the time from the first to the last.
 ///
 /// # Panics
 ///
 /// At the first two that are not.
-pub fn assert_steady(times_us: impl IntoIterator<Item = i64>, step_us: i64) {
+pub fn assert_steady(times_us: impl IntoIterator<Item = i64>, step_us: i64) -> i64 {
     let times_us: Vec<_> = times_us.into_iter().collect();
     let slack = step_us / 8 + 1_000;
     for (number, pair) in times_us.windows(2).enumerate() {
@@ -86,6 +86,8 @@ pub fn assert_steady(times_us: impl IntoIterator<Item = i64>, step_us: i64) {
             "{step} us behind the {number}th, not {step_us}"
         );
     }
+    let ends = times_us.first().zip(times_us.last());
+    ends.map_or(0, |(first, last)| last - first)
 }
 
 fn ffmpeg(loglevel: &str) -> Command {

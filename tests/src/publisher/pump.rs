@@ -31,7 +31,7 @@ const OPUS_PACKET: Duration = Duration::from_millis(20);
 
 /// The jump to a keyframe that was asked for comes so many pictures later, so that the sound at the
 /// pictures' side knows of it however late its task runs.
-const LEAD: usize = 3;
+const LEAD: u32 = 3;
 
 /// And not in so much of each second of the clip: behind its flash and beep, the next ones, which
 /// a jump leads to, would not be told from them.
@@ -326,27 +326,15 @@ pub(super) async fn play_video(
     let mut needs_keyframe = true;
     // At which tick, and over how many pictures.
     let mut jump: Option<(u32, u32)> = None;
-    let next_keyframe = |index: usize| {
-        let ahead = (0..count).find(|ahead| clip.units[(index + ahead) % count].keyframe);
-        ahead.map(|ahead| ahead as u32)
-    };
     for tick in 0u32.. {
         let due = timeline.start + clip_time(tick, clip.options.fps);
         sleep_until(due.into()).await;
         let asked = answer_requests && control.keyframe_wanted.swap(false, Ordering::Relaxed);
         if asked && jump.is_none() {
-            let fps = clip.options.fps;
-            let may_jump =
-                |lead: &usize| clip_time((index + lead) as u32 % fps, fps) >= FLASH_AND_BEEP;
-            let lead = (LEAD..LEAD + fps as usize).find(may_jump);
-            let lead = lead.unwrap_or(LEAD) as u32;
-            // Another may come by itself before.
-            if let Some(over) = next_keyframe(index).and_then(|ahead| ahead.checked_sub(lead)) {
-                timeline.jump(
-                    timeline.start + clip_time(tick + lead, fps),
-                    clip_time(over, fps),
-                );
-                jump = Some((tick + lead, over));
+            jump = planned_jump(&clip, index).map(|(lead, over)| (tick + lead, over));
+            if let Some((at, over)) = jump {
+                let from = timeline.start + clip_time(at, clip.options.fps);
+                timeline.jump(from, clip_time(over, clip.options.fps));
             }
         }
         if let Some((_, over)) = jump.take_if(|(at, _)| *at == tick) {
@@ -359,7 +347,7 @@ pub(super) async fn play_video(
             continue;
         }
         if needs_keyframe {
-            let Some(ahead) = next_keyframe(index) else {
+            let Some(ahead) = next_keyframe(&clip, index) else {
                 return;
             };
             index += ahead as usize;
@@ -431,6 +419,27 @@ pub(super) async fn play_audio(
             return;
         }
     }
+}
+
+/// How many pictures there are before the next keyframe, if there is any.
+fn next_keyframe(clip: &VideoClip, index: usize) -> Option<u32> {
+    let mut units = clip.units.iter().cycle().skip(index % clip.units.len());
+    let ahead = units
+        .by_ref()
+        .take(clip.units.len())
+        .position(|unit| unit.keyframe);
+    ahead.map(|ahead| ahead as u32)
+}
+
+/// After how many pictures to jump, and over how many, to a keyframe that was asked for. `None`
+/// where one comes by itself before.
+fn planned_jump(clip: &VideoClip, index: usize) -> Option<(u32, u32)> {
+    let fps = clip.options.fps;
+    let is_between_beeps =
+        |lead: &u32| clip_time((index as u32 + lead) % fps, fps) >= FLASH_AND_BEEP;
+    let lead = (LEAD..LEAD + fps).find(is_between_beeps).unwrap_or(LEAD);
+    let over = next_keyframe(clip, index)?.checked_sub(lead)?;
+    Some((lead, over))
 }
 
 /// The time of a picture in its clip, exact to the nanosecond however long it plays.

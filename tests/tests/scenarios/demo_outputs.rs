@@ -17,15 +17,12 @@ fn assert_plays(path: &Path, audio: &str) {
     assert_eq!((video.width, video.height), (1280, 720));
     let pictures = probe.packets_of(video);
     assert_eq!(media::decoded_frames(path), pictures.len());
-    let times = pictures.iter().filter_map(|picture| picture.pts_us);
-    let times: Vec<i64> = times.collect();
-    let span = times[times.len() - 1] - times[0];
+    let span = media::assert_steady(pictures.iter().filter_map(|one| one.pts_us), 33_333);
     assert!(
         (3_930_000..=4_001_000).contains(&span),
         "{}: {span} us",
         path.display()
     );
-    media::assert_steady(times, 33_333);
     media::assert_in_sync(path, 3);
 }
 
@@ -43,7 +40,7 @@ async fn the_demo_writes_what_it_says() {
     let ended = program.ended(DEADLINE).await;
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     assert!(
-        began.elapsed() < Duration::from_secs(40),
+        began.elapsed() < Duration::from_secs(15),
         "{:?}",
         began.elapsed()
     );
