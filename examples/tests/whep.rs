@@ -55,9 +55,9 @@ async fn assert_copied(codec: VideoCodec) -> Probe {
     let packets = probe.packets_of(probe.video());
     assert!(packets[0].keyframe, "the file begins with a keyframe");
     let pictures = media::copied_pictures(&path, codec);
-    // Times follow the sender reports, by a few milliseconds.
+    // A picture at the very end may be a microsecond early or late.
     let span = media::assert_steady(packets.iter().filter_map(|one| one.pts_us), 33_333);
-    assert!((4_930_000..5_000_000).contains(&span), "{span} us");
+    assert!((4_930_000..=5_001_000).contains(&span), "{span} us");
     assert_eq!(media::decoded_frames(&path), pictures.len());
     media::assert_run_of(&server.sent_frames(0), &pictures);
     let sound = media::opus_without_silence(&path);
